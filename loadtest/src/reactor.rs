@@ -1,0 +1,441 @@
+//! The reactor of the harness: one thread, one poll, all connections as rows of one table. It carries out what a scenario
+//! asks for and tells it what happens.
+//!
+//! In: a scenario and the target. Out: its report. Any connection that fails or that the server closes ends the run with
+//! an error, so that a run always stops by itself.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mio::event::Event;
+use mio::{Events, Poll, Token};
+use tungstenite::handshake::client::generate_key;
+use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
+
+use crate::connection::{Connection, Phase, ReadOutcome};
+use crate::envelope::{self, Composer, Incoming, Scanner};
+use crate::error::{ConnectionError, LoadError, Result};
+use crate::frame::{self, Frame, MaskKeys, ReadBuffer, Sender};
+use crate::handshake::{self, SUBPROTOCOL};
+use crate::measure::{Clock, SECOND_NS, Sample};
+use crate::report::Report;
+use crate::scenarios::{Command, Identity, Scenario};
+
+/// Events taken from the poll at once: few enough that a schedule is looked at every few hundred microseconds.
+const EVENTS: usize = 128;
+/// The poll rounds up to milliseconds; whatever is due sooner than this is waited for by polling without a timeout, so
+/// that a schedule is kept to microseconds. The harness is meant to have a processor of its own.
+const SPIN_NS: u64 = 2_000_000;
+/// How often connections are looked through for time-outs.
+const TIMEOUT_SCAN_NS: u64 = SECOND_NS / 4;
+/// `error` messages kept to be shown.
+const SHOWN_ERRORS: usize = 5;
+/// Write buffers kept for the next row that needs one.
+const SPARE_BUFFERS: usize = 64;
+
+/// What connections speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// Subprotocol `hashi.v1` and `authentication`.
+    Hashi,
+    /// Plain WebSocket.
+    Raw,
+}
+
+/// Where and how to connect.
+#[derive(Debug, Clone)]
+pub struct Target {
+    pub address: SocketAddr,
+    pub host: String,
+    pub path: String,
+    pub dialect: Dialect,
+    /// Bytes of each published message.
+    pub message_bytes: usize,
+    /// Connections that may be opening at the same time.
+    pub opening_at_once: usize,
+    pub timeout_ns: u64,
+    pub server_pid: Option<u32>,
+    /// Distinguishes the sessions and ids of this run; at most 8 characters.
+    pub run: String,
+}
+
+impl Target {
+    fn subprotocol(&self) -> Option<&'static str> {
+        (self.dialect == Dialect::Hashi).then_some(SUBPROTOCOL)
+    }
+}
+
+/// Runs a scenario to its end.
+pub fn run(scenario: impl Scenario, target: Target) -> Result<Report> {
+    Reactor::new(scenario, target)?.run()
+}
+
+/// The state of a run.
+struct Reactor<S> {
+    scenario: S,
+    target: Target,
+    clock: Clock,
+    poll: Poll,
+    rows: Vec<Connection>,
+    /// Connections to open, and how many are opening.
+    waiting: VecDeque<(usize, Identity)>,
+    opening: usize,
+    /// Rows with bytes to write that were not tried yet.
+    dirty: Vec<usize>,
+    commands: Vec<Command>,
+    buffer: ReadBuffer,
+    spare: Vec<Vec<u8>>,
+    composer: Composer,
+    scanner: Scanner,
+    keys: MaskKeys,
+    samples: Vec<Sample>,
+    error_count: u64,
+    errors: Vec<String>,
+    next_timeout_scan: u64,
+}
+
+impl<S: Scenario> Reactor<S> {
+    fn new(scenario: S, target: Target) -> Result<Self> {
+        let poll = Poll::new().map_err(|error| LoadError::System("poll", error))?;
+        let rows = (0..scenario.connections()).map(|_| Connection::closed()).collect();
+        Ok(Self {
+            composer: Composer::new(&target.run, target.message_bytes),
+            scenario,
+            target,
+            clock: Clock::start(),
+            poll,
+            rows,
+            waiting: VecDeque::new(),
+            opening: 0,
+            dirty: Vec::new(),
+            commands: Vec::new(),
+            buffer: ReadBuffer::new(),
+            spare: Vec::new(),
+            scanner: Scanner::new(),
+            keys: MaskKeys::new(std::process::id()),
+            samples: Vec::new(),
+            error_count: 0,
+            errors: Vec::new(),
+            next_timeout_scan: 0,
+        })
+    }
+
+    fn run(mut self) -> Result<Report> {
+        let mut events = Events::with_capacity(EVENTS);
+        self.scenario.on_start(self.clock.now(), &mut self.commands);
+        self.act()?;
+        while !self.scenario.is_done() {
+            let timeout = self.timeout(self.clock.now());
+            self.wait(&mut events, timeout)?;
+            for event in &events {
+                self.handle(event)?;
+                self.act()?;
+            }
+            self.pass_time()?;
+        }
+        Ok(self.report())
+    }
+
+    fn wait(&mut self, events: &mut Events, timeout: Duration) -> Result<()> {
+        match self.poll.poll(events, Some(timeout)) {
+            Err(error) if error.kind() != std::io::ErrorKind::Interrupted => Err(LoadError::System("poll", error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn timeout(&self, now: u64) -> Duration {
+        let due = self.scenario.due().min(self.next_timeout_scan);
+        let left = due.saturating_sub(now);
+        if left <= SPIN_NS { Duration::ZERO } else { Duration::from_nanos(left - SPIN_NS / 2) }
+    }
+
+    fn pass_time(&mut self) -> Result<()> {
+        let now = self.clock.now();
+        if now >= self.scenario.due() {
+            self.scenario.on_time(now, &mut self.commands);
+            self.act()?;
+        }
+        if now >= self.next_timeout_scan {
+            self.next_timeout_scan = now + TIMEOUT_SCAN_NS;
+            self.check_timeouts(now)?;
+        }
+        Ok(())
+    }
+
+    fn check_timeouts(&self, now: u64) -> Result<()> {
+        for (conn, row) in self.rows.iter().enumerate() {
+            if let Some(what) = row.phase.awaits().filter(|_| now > row.since + self.target.timeout_ns) {
+                return Err(LoadError::Connection(conn, ConnectionError::Timeout(what)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries out the scenario's commands, opens what may be opened, and writes.
+    fn act(&mut self) -> Result<()> {
+        let mut commands = mem::take(&mut self.commands);
+        for command in commands.drain(..) {
+            self.carry_out(command);
+        }
+        // Nothing was appended meanwhile; the emptied list is put back for its capacity.
+        self.commands = commands;
+        while self.opening < self.target.opening_at_once {
+            let Some((conn, identity)) = self.waiting.pop_front() else {
+                break;
+            };
+            self.open(conn, identity).map_err(|error| LoadError::Connection(conn, error))?;
+        }
+        self.flush_dirty()
+    }
+
+    fn carry_out(&mut self, command: Command) {
+        match command {
+            Command::Open { conn, identity } => self.waiting.push_back((conn, identity)),
+            Command::Publish { conn, stamp } => {
+                assert_eq!(self.rows[conn].phase, Phase::Ready, "only a connection that is ready publishes");
+                self.mark_dirty(conn);
+                self.composer.push(&mut self.rows[conn].out, stamp);
+            }
+            Command::Close { conn } => {
+                let code: [u8; 2] = u16::from(CloseCode::Normal).to_be_bytes();
+                self.push_frame(conn, OpCode::Control(Control::Close), &code);
+                self.enter(conn, Phase::Closing);
+            }
+            Command::Sample => self.samples.push(Sample::take(self.clock.now(), self.target.server_pid)),
+        }
+    }
+
+    fn open(&mut self, conn: usize, identity: Identity) -> std::result::Result<(), ConnectionError> {
+        self.rows[conn].open(self.target.address, self.poll.registry(), Token(conn))?;
+        self.rows[conn].identity = identity;
+        self.rows[conn].since = self.clock.now();
+        self.opening += 1;
+        Ok(())
+    }
+
+    fn enter(&mut self, conn: usize, phase: Phase) {
+        self.rows[conn].phase = phase;
+        self.rows[conn].since = self.clock.now();
+    }
+
+    /// Puts the row on the list of rows to flush, with a buffer that has room.
+    fn mark_dirty(&mut self, conn: usize) {
+        let row = &mut self.rows[conn];
+        if !mem::replace(&mut row.dirty, true) {
+            self.dirty.push(conn);
+            if row.out.capacity() == 0 {
+                row.out = self.spare.pop().unwrap_or_default();
+            }
+        }
+    }
+
+    fn push_frame(&mut self, conn: usize, opcode: OpCode, payload: &[u8]) {
+        self.mark_dirty(conn);
+        frame::push_frame(&mut self.rows[conn].out, opcode, Some(self.keys.next_key()), payload);
+    }
+
+    fn flush_dirty(&mut self) -> Result<()> {
+        let mut dirty = mem::take(&mut self.dirty);
+        for conn in dirty.drain(..) {
+            self.rows[conn].dirty = false;
+            self.flush(conn).map_err(|error| LoadError::Connection(conn, error))?;
+        }
+        self.dirty = dirty;
+        Ok(())
+    }
+
+    fn flush(&mut self, conn: usize) -> std::result::Result<(), ConnectionError> {
+        let row = &mut self.rows[conn];
+        if row.flush()? && row.out.capacity() > 0 {
+            let buffer = mem::take(&mut row.out);
+            if self.spare.len() < SPARE_BUFFERS {
+                self.spare.push(buffer);
+            }
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, event: &Event) -> Result<()> {
+        let Token(conn) = event.token();
+        self.advance(conn, event).map_err(|error| LoadError::Connection(conn, error))
+    }
+
+    fn advance(&mut self, conn: usize, event: &Event) -> std::result::Result<(), ConnectionError> {
+        if self.rows[conn].phase == Phase::Connecting {
+            if !self.rows[conn].is_connected()? {
+                return Ok(());
+            }
+            self.upgrade(conn);
+        }
+        if event.is_writable() && !self.rows[conn].out.is_empty() {
+            self.flush(conn)?;
+        }
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            self.read(conn, event.is_read_closed())?;
+        }
+        Ok(())
+    }
+
+    fn upgrade(&mut self, conn: usize) {
+        let key = generate_key();
+        let target = &self.target;
+        let request = handshake::request(&target.host, &target.path, &key, target.subprotocol());
+        self.mark_dirty(conn);
+        self.rows[conn].out.extend_from_slice(request.as_bytes());
+        self.rows[conn].key = key;
+        self.enter(conn, Phase::Upgrading);
+    }
+
+    /// Reads until the socket is drained. The shared buffer is taken out for the time, so that its bytes can be walked
+    /// while rows change.
+    fn read(&mut self, conn: usize, closing: bool) -> std::result::Result<(), ConnectionError> {
+        let mut buffer = mem::take(&mut self.buffer);
+        let result = self.read_with(&mut buffer, conn, closing);
+        self.buffer = buffer;
+        result
+    }
+
+    fn read_with(
+        &mut self,
+        buffer: &mut ReadBuffer,
+        conn: usize,
+        closing: bool,
+    ) -> std::result::Result<(), ConnectionError> {
+        loop {
+            match self.rows[conn].read(buffer)? {
+                ReadOutcome::Nothing => return Ok(()),
+                ReadOutcome::End => return self.ended(conn, ConnectionError::Ended),
+                ReadOutcome::Bytes { drained } => {
+                    let used = self.consume(conn, buffer.filled())?;
+                    self.rows[conn].keep(&buffer.filled()[used..]);
+                    // A short read means that no more is there, unless the end of the stream was announced.
+                    if drained && !closing {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Handles the whole frames (or the head) in `bytes`; returns how many bytes they are.
+    fn consume(&mut self, conn: usize, bytes: &[u8]) -> std::result::Result<usize, ConnectionError> {
+        let now = self.clock.now();
+        let mut used = 0;
+        loop {
+            let rest = &bytes[used..];
+            match self.rows[conn].phase {
+                Phase::Closed => return Ok(bytes.len()),
+                Phase::Upgrading => match handshake::head_length(rest) {
+                    Some(length) => {
+                        self.upgraded(conn, &rest[..length], now)?;
+                        used += length;
+                    }
+                    None if rest.len() > handshake::MAX_HEAD => {
+                        return Err(ConnectionError::Upgrade("the answer to the upgrade has no end".into()));
+                    }
+                    None => return Ok(used),
+                },
+                _ => match frame::parse_frame(rest, Sender::Server)? {
+                    Some(frame) => {
+                        used += frame.payload.end;
+                        self.take_frame(conn, &frame, &rest[frame.payload.clone()], now)?;
+                    }
+                    None => return Ok(used),
+                },
+            }
+        }
+    }
+
+    fn upgraded(&mut self, conn: usize, head: &[u8], now: u64) -> std::result::Result<(), ConnectionError> {
+        let key = mem::take(&mut self.rows[conn].key);
+        handshake::check_response(head, &key, self.target.subprotocol()).map_err(ConnectionError::Upgrade)?;
+        match self.target.dialect {
+            Dialect::Hashi => self.authenticate(conn),
+            Dialect::Raw => self.ready(conn, now),
+        }
+        Ok(())
+    }
+
+    fn authenticate(&mut self, conn: usize) {
+        let Identity { session, echo } = self.rows[conn].identity;
+        let session = format!("load-{}-{session}", self.target.run);
+        let text = envelope::authentication(&format!("load-{conn}"), &session, echo);
+        self.push_frame(conn, OpCode::Data(Data::Text), text.as_bytes());
+        self.enter(conn, Phase::Authenticating);
+    }
+
+    fn ready(&mut self, conn: usize, now: u64) {
+        self.opening -= 1;
+        self.enter(conn, Phase::Ready);
+        self.scenario.on_ready(conn, now, &mut self.commands);
+    }
+
+    fn take_frame(
+        &mut self,
+        conn: usize,
+        frame: &Frame,
+        payload: &[u8],
+        now: u64,
+    ) -> std::result::Result<(), ConnectionError> {
+        match frame.opcode {
+            OpCode::Data(Data::Text) => self.take_text(conn, payload, now),
+            OpCode::Control(Control::Ping) => {
+                self.push_frame(conn, OpCode::Control(Control::Pong), payload);
+                Ok(())
+            }
+            OpCode::Control(Control::Close) => self.ended(conn, close_error(payload)),
+            _ => Ok(()),
+        }
+    }
+
+    fn take_text(&mut self, conn: usize, text: &[u8], now: u64) -> std::result::Result<(), ConnectionError> {
+        match self.scanner.scan(text) {
+            Incoming::Stamped(stamp) => self.scenario.on_message(conn, stamp, now, &mut self.commands),
+            Incoming::Welcome if self.rows[conn].phase == Phase::Authenticating => self.ready(conn, now),
+            Incoming::Refused => {
+                return Err(ConnectionError::Refused(String::from_utf8_lossy(text).into_owned()));
+            }
+            Incoming::Gap(gap) => self.scenario.on_gap(conn, gap, now, &mut self.commands),
+            Incoming::Error => self.take_error(text),
+            Incoming::Welcome | Incoming::Other => {}
+        }
+        Ok(())
+    }
+
+    fn take_error(&mut self, text: &[u8]) {
+        self.error_count += 1;
+        if self.errors.len() < SHOWN_ERRORS {
+            self.errors.push(String::from_utf8_lossy(text).into_owned());
+        }
+    }
+
+    /// The server's side has ended: as asked, or an error.
+    fn ended(&mut self, conn: usize, error: ConnectionError) -> std::result::Result<(), ConnectionError> {
+        if self.rows[conn].phase != Phase::Closing {
+            return Err(error);
+        }
+        self.rows[conn].close();
+        self.scenario.on_closed(conn, self.clock.now(), &mut self.commands);
+        Ok(())
+    }
+
+    fn report(mut self) -> Report {
+        let mut report = self.scenario.report(&self.samples);
+        report.int("errors", self.error_count);
+        report.texts("first_errors", &self.errors);
+        report
+    }
+}
+
+/// The code and reason of a close frame.
+fn close_error(payload: &[u8]) -> ConnectionError {
+    match payload.split_at_checked(2) {
+        Some((code, reason)) => {
+            let code = u16::from_be_bytes([code[0], code[1]]);
+            ConnectionError::Closed(code, String::from_utf8_lossy(reason).into_owned())
+        }
+        None => ConnectionError::Closed(u16::from(CloseCode::Status), String::new()),
+    }
+}

@@ -1,0 +1,71 @@
+//! The scenarios: small state machines without sockets or clock. Events come in as calls with the time, what must be done
+//! goes out as [`Command`]s; the reactor carries them out.
+
+mod connect;
+mod flights;
+mod idle;
+mod layout;
+mod traffic;
+
+pub use connect::Connect;
+pub use idle::Idle;
+pub use layout::Layout;
+pub use traffic::{Pace, Timing, Traffic};
+
+use crate::envelope::{Gap, Stamp};
+use crate::measure::Sample;
+use crate::report::Report;
+
+/// Who a connection is once it is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    pub session: u32,
+    /// Whether it wants its own messages back.
+    pub echo: bool,
+}
+
+/// What a scenario asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// Connect and authenticate; answered by `on_ready`.
+    Open { conn: usize, identity: Identity },
+    /// Send one message on a connection that is ready.
+    Publish { conn: usize, stamp: Stamp },
+    /// Close a connection that is ready; answered by `on_closed`.
+    Close { conn: usize },
+    /// Sample what server and harness have used; all samples are given to `report`, in order.
+    Sample,
+}
+
+/// A scenario. Every method may append commands; `now` never goes back.
+pub trait Scenario {
+    /// How many connections it uses; their numbers are below.
+    fn connections(&self) -> usize;
+
+    /// The run begins; no connection is open.
+    fn on_start(&mut self, now: u64, out: &mut Vec<Command>);
+
+    /// A connection is open and authenticated.
+    fn on_ready(&mut self, conn: usize, now: u64, out: &mut Vec<Command>);
+
+    /// A published message arrived at `conn`.
+    fn on_message(&mut self, _conn: usize, _stamp: Stamp, _now: u64, _out: &mut Vec<Command>) {}
+
+    /// The server declared a loss to `conn`.
+    fn on_gap(&mut self, _conn: usize, _gap: Gap, _now: u64, _out: &mut Vec<Command>) {}
+
+    /// A connection is closed, as asked.
+    fn on_closed(&mut self, _conn: usize, _now: u64, _out: &mut Vec<Command>) {}
+
+    /// The time of `due` has come.
+    fn on_time(&mut self, now: u64, out: &mut Vec<Command>);
+
+    /// When `on_time` must be called next; `u64::MAX` for not before another event.
+    fn due(&self) -> u64;
+
+    /// Whether the run is over.
+    fn is_done(&self) -> bool;
+
+    /// The figures and failed checks; called once, at the end.
+    fn report(&mut self, samples: &[Sample]) -> Report;
+}

@@ -1,0 +1,109 @@
+//! Limits that are not variables: what one tick, one row and one peer may take. Each has its unit, its reason and
+//! the sum it takes part in.
+//!
+//! The ceiling of a tick is the sum of its stages at their budgets. On one slow server core, in round figures:
+//!
+//! | stage | budget | cost of one | sum |
+//! |---|---|---|---|
+//! | accept | 64 sockets | 10 µs | 0.6 ms |
+//! | read | 512 reads | 1.5 µs | 0.8 ms |
+//! | read | 512 KiB of messages of 256 B | 0.6 µs | 1.2 ms |
+//! | route | 65,536 pushes | 15 ns | 1.0 ms |
+//! | complete | 256 commands | 1 µs | 0.3 ms |
+//! | expire | 512 timers | 0.3 µs | 0.2 ms |
+//! | drain | 256 writes or 1 MiB | 6 µs | 1.5 ms |
+//!
+//! A tick that meets all of them at once stays near 5 ms; one that meets one of them near 1 ms.
+
+/// Sockets accepted in one tick. Protects connected clients from a reconnect storm.
+pub const ACCEPTS_PER_TICK: usize = 64;
+/// Rows read in one tick; the others wait in the ready list, first come, first served.
+pub const READS_PER_TICK: usize = 512;
+/// Bytes decoded in one tick over all rows.
+pub const READ_BYTES_PER_TICK: usize = 512 * 1024;
+/// The read buffer, shared by all rows: the most one row brings in by one read.
+pub const READ_BUFFER_BYTES: usize = 64 * 1024;
+/// Ring pushes in one tick: a message to 1,000 connections is 1,000 pushes. What is not routed stays unread.
+pub const PUSHES_PER_TICK: usize = 64 * 1024;
+/// Ring pushes of one row in one tick, so that one publisher cannot take the whole budget of the others.
+pub const PUSHES_PER_ROW: usize = 8 * 1024;
+/// Ring entries waiting for sockets that would take them; beyond it reading pauses until `drain` catches up.
+pub const BACKLOG_ENTRIES_MAX: usize = 64 * 1024;
+/// Commands and handler results taken from other threads in one tick.
+pub const COMMANDS_PER_TICK: usize = 256;
+/// Timers looked at in one tick.
+pub const TIMERS_PER_TICK: usize = 512;
+/// Bytes of normal and low messages written in one tick. High ones are not counted: they go first.
+pub const DRAIN_BYTES_PER_TICK: usize = 1024 * 1024;
+/// Writes that carry normal and low messages in one tick.
+pub const DRAIN_WRITES_PER_TICK: usize = 256;
+/// Writes that carry high messages in one tick.
+pub const DRAIN_HIGH_WRITES_PER_TICK: usize = 1024;
+/// One batch: the most one row writes in one tick, unless one message is larger.
+pub const BATCH_BYTES: usize = 64 * 1024;
+/// Messages up to this size are gathered into one buffer; a batch with a larger one is written with `writev`.
+pub const GATHER_BYTES_MAX: usize = 4 * 1024;
+/// Most messages of one batch that is written with `writev`.
+pub const WRITEV_SLICES_MAX: usize = 64;
+
+/// Weight of normal against low messages, in bytes.
+pub const NORMAL_WEIGHT: i32 = 8;
+
+/// Sockets beyond `WEBSOCKET_MAX_CONNECTIONS` that stay free for short HTTP exchanges.
+pub const HTTP_SOCKETS: u32 = 64;
+/// A listener's queue of sockets not accepted yet.
+pub const LISTEN_BACKLOG: i32 = 4096;
+/// Bytes a socket holds that the network has not taken: `high` waits for these and one batch, not for megabytes.
+pub const NOT_SENT_LOW_WATER_BYTES: u32 = 64 * 1024;
+/// How long accepting pauses when the process is out of file descriptors, in milliseconds.
+pub const ACCEPT_PAUSE_MS: u64 = 100;
+
+/// A request's head must be complete this long after its connection opened or its first byte came, in milliseconds.
+pub const HEAD_DEADLINE_MS: u64 = 5_000;
+/// A request's body must be complete this long after its head, in milliseconds.
+pub const BODY_DEADLINE_MS: u64 = 15_000;
+/// A kept-alive connection without a request closes after this, in milliseconds.
+pub const KEEP_ALIVE_MS: u64 = 15_000;
+/// Requests of one connection that may wait for their answers to be written.
+pub const PIPELINE_MAX: u32 = 16;
+/// A close frame or last answer was sent and the peer does not close: the socket is dropped after this, in milliseconds.
+pub const LINGER_MS: u64 = 3_000;
+/// A fragmented message must be complete after this, in milliseconds.
+pub const FRAGMENTED_DEADLINE_MS: u64 = 30_000;
+/// Pings a client may send at once.
+pub const PING_BURST: u32 = 20;
+/// Pings a client may send per second, beyond the burst.
+pub const PINGS_PER_SECOND: u64 = 10;
+/// Bad messages a connection may send in [`BAD_MESSAGE_WINDOW_MS`].
+pub const BAD_MESSAGES_MAX: u32 = 20;
+/// The window in which bad messages are counted, in milliseconds.
+pub const BAD_MESSAGE_WINDOW_MS: u64 = 60_000;
+/// When the server is full, an unauthenticated connection older than this gives way, in milliseconds.
+pub const UNAUTHENTICATED_GRACE_MS: u64 = 1_000;
+/// Answers of an echo or HTTP row that wait to be written, in bytes, before reading pauses.
+pub const UNREAD_ANSWERS_BYTES_MAX: u32 = 1024 * 1024;
+
+/// Messages of one connection that wait for its handler.
+pub const MAILBOX_MAX: usize = 32;
+/// Messages of all connections that wait for a free worker.
+pub const JOBS_MAX: usize = 1024;
+/// Commands from other threads that wait for the loop.
+pub const COMMANDS_MAX: usize = 4096;
+
+/// The shortest and longest back-off a client is asked to keep, in milliseconds.
+pub const RECONNECT_MIN_MS: u64 = 500;
+/// See [`RECONNECT_MIN_MS`].
+pub const RECONNECT_MAX_MS: u64 = 30_000;
+/// `Retry-After` of a refusal: at least this, and up to twice as long by chance, in seconds.
+pub const RETRY_AFTER_S: u32 = 2;
+
+/// Resolution of the timing wheel in milliseconds.
+pub const WHEEL_TICK_MS: u64 = 8;
+/// Buckets of the timing wheel: one turn is 32.8 s, longer times take more turns.
+pub const WHEEL_BUCKETS: usize = 4096;
+
+const _: () = assert!(BATCH_BYTES >= GATHER_BYTES_MAX);
+const _: () = assert!(BATCH_BYTES <= DRAIN_BYTES_PER_TICK);
+const _: () = assert!(PUSHES_PER_ROW <= PUSHES_PER_TICK);
+const _: () = assert!(READ_BUFFER_BYTES <= READ_BYTES_PER_TICK);
+const _: () = assert!(WHEEL_BUCKETS.is_power_of_two());

@@ -1,0 +1,145 @@
+//! The memory that a configuration allows at worst, as sums that can be followed by hand.
+//!
+//! The constants are upper bounds for one row of a table with its share of the index, padding and spare capacity
+//! included. Not counted: the kernel's socket buffers, the allocator's own overhead, and the program itself.
+
+use super::Config;
+
+/// Sockets beyond `WEBSOCKET_MAX_CONNECTIONS` that stay free for short HTTP requests.
+pub const HTTP_SOCKETS: u64 = 64;
+
+/// One connection: hot and cold columns, its side tables, its timers. Input that is not complete is counted with
+/// `HASHI_MEMORY_BYTES`.
+pub const ROW_BYTES: u64 = 512;
+
+/// One session: its name, its row, its entry in the index.
+pub const SESSION_BYTES: u64 = 512;
+
+/// One edge between a connection and a session, seen from both sides.
+pub const MEMBERSHIP_BYTES: u64 = 32;
+
+/// One block of a ring: [`RING_BLOCK_ENTRIES`] ids of four bytes and the link to the next block.
+pub const RING_BLOCK_BYTES: u64 = 64;
+
+/// Messages in one block of a ring.
+pub const RING_BLOCK_ENTRIES: u64 = 15;
+
+const _: () = assert!(RING_BLOCK_ENTRIES * 4 + 4 == RING_BLOCK_BYTES);
+
+/// Blocks that are only partly used: the first and the last one of each of the three rings.
+pub const RING_PARTIAL_BLOCKS: u64 = 6;
+
+/// Ring pushes between two looks at the queues' limits: one tick's budget and its largest fan-out.
+pub const ROUTE_PUSHES: u64 = 128 << 10;
+
+/// The read buffer, the gather buffer, and what else the loop has once.
+pub const SHARED_BUFFERS_BYTES: u64 = 1 << 20;
+
+/// The JSON parser's buffers per byte of the largest message: a copy, unescaped strings, an index of four bytes and a
+/// node of 24 bytes, as if every byte were a value of its own.
+pub const PARSER_BYTES_PER_BYTE: u64 = 32;
+
+/// Threads besides the workers: the loop, token verification, signals.
+pub const OTHER_THREADS: u64 = 3;
+
+/// Workers that may exist at a time for one that is configured: it, and one given up whose handler still runs.
+pub const THREADS_PER_WORKER: u64 = 2;
+
+/// The stack of a thread, as the standard library reserves it. Only what is touched becomes memory.
+pub const STACK_BYTES: u64 = 2 << 20;
+
+/// What each part may take at most: the sum written out, and its result in bytes.
+pub fn worst_case_memory(config: &Config) -> Vec<(String, u64)> {
+    let rows = u64::from(config.max_connections) + HTTP_SOCKETS;
+    vec![
+        connections(config, rows),
+        rings(config, rows),
+        pushes(),
+        memberships(config, rows),
+        sessions(config),
+        ("messages and unfinished input: HASHI_MEMORY_BYTES".to_owned(), config.memory_bytes),
+        parser(config),
+        ("shared buffers of the loop".to_owned(), SHARED_BUFFERS_BYTES),
+        stacks(config),
+    ]
+}
+
+fn connections(config: &Config, rows: u64) -> (String, u64) {
+    let sum = format!("({} + {HTTP_SOCKETS} sockets for HTTP) x {ROW_BYTES}", config.max_connections);
+    (format!("connections: {sum}"), rows * ROW_BYTES)
+}
+
+fn rings(config: &Config, rows: u64) -> (String, u64) {
+    let blocks = u64::from(config.queue_messages).div_ceil(RING_BLOCK_ENTRIES) + RING_PARTIAL_BLOCKS;
+    let sum = format!(
+        "{rows} sockets x ({} / {RING_BLOCK_ENTRIES} rounded up + {RING_PARTIAL_BLOCKS}) blocks x {RING_BLOCK_BYTES}",
+        config.queue_messages
+    );
+    (format!("queues: {sum}"), rows * blocks * RING_BLOCK_BYTES)
+}
+
+fn pushes() -> (String, u64) {
+    let sum = format!("{ROUTE_PUSHES} / {RING_BLOCK_ENTRIES} rounded up x {RING_BLOCK_BYTES}");
+    let bytes = ROUTE_PUSHES.div_ceil(RING_BLOCK_ENTRIES) * RING_BLOCK_BYTES;
+    (format!("queues between two looks at their limits: {sum}"), bytes)
+}
+
+fn memberships(config: &Config, rows: u64) -> (String, u64) {
+    let edges = u64::from(config.sessions_per_connection) + 1;
+    let sum = format!("{rows} sockets x ({} + the personal one) x {MEMBERSHIP_BYTES}", config.sessions_per_connection);
+    (format!("memberships: {sum}"), rows * edges * MEMBERSHIP_BYTES)
+}
+
+fn sessions(config: &Config) -> (String, u64) {
+    let sum = format!("{} x {SESSION_BYTES}", config.sessions);
+    (format!("sessions: {sum}"), u64::from(config.sessions) * SESSION_BYTES)
+}
+
+fn parser(config: &Config) -> (String, u64) {
+    let largest = u64::from(config.max_service_message_bytes);
+    let sum = format!("largest message of {largest} x {PARSER_BYTES_PER_BYTE}");
+    (format!("JSON parser: {sum}"), largest * PARSER_BYTES_PER_BYTE)
+}
+
+fn stacks(config: &Config) -> (String, u64) {
+    let threads = u64::from(config.workers) * THREADS_PER_WORKER + OTHER_THREADS;
+    let sum = format!("({} workers x {THREADS_PER_WORKER} + {OTHER_THREADS}) x {STACK_BYTES}", config.workers);
+    (format!("stacks of threads: {sum}"), threads * STACK_BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::VARIABLES;
+    use super::super::variable::Kind;
+    use super::*;
+
+    #[test]
+    fn the_sums_of_the_default() {
+        let bytes: Vec<u64> = worst_case_memory(&Config::default()).into_iter().map(|(_, bytes)| bytes).collect();
+        let expected = [
+            164 * 512,
+            164 * (4 + 6) * 64,
+            8739 * 64,
+            164 * 17 * 32,
+            100_000 * 512,
+            256 << 20,
+            (1 << 20) * 32,
+            1 << 20,
+            (4 * 2 + 3) * (2 << 20),
+        ];
+        assert_eq!(bytes, expected);
+    }
+
+    #[test]
+    fn the_largest_configuration_does_not_overflow() {
+        let mut config = Config::default();
+        for variable in &VARIABLES {
+            if let Kind::Number(_, range, _) = &variable.kind {
+                variable.read(&mut config, &range.end().to_string()).expect(variable.name);
+            }
+        }
+        let rows = worst_case_memory(&config);
+        let total = rows.iter().try_fold(0u64, |sum, (_, bytes)| sum.checked_add(*bytes));
+        assert!(total.is_some_and(|total| total > config.memory_bytes));
+    }
+}

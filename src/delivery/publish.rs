@@ -1,0 +1,297 @@
+//! Making messages and putting them into rings. Every door ends here: WebSocket, REST, handlers and `Handle`.
+
+use super::{Delivery, OVERLOADED};
+use crate::message::encode::{write_json_string, write_number};
+use crate::message::timestamp::TIMESTAMP_BYTES;
+use crate::message::{MessageType, Outgoing, Priority, ProtocolError};
+use crate::tables::messages::{Description, Place};
+use crate::tables::{MessageId, SessionId, Sessions};
+use crate::wire::websocket::{SERVER_HEADER_BYTES_MAX, prepend_text_header};
+
+/// Scratch memory that one large message needed is given back above this.
+const SCRATCH_BYTES_KEPT: usize = 128 * 1024;
+
+/// Who sends a message.
+#[derive(Clone, Copy, Debug)]
+pub enum Author<'a> {
+    /// The server, or a service inside it.
+    Server,
+    /// A user by id.
+    User(&'a str),
+    /// A user by personal session.
+    Personal(SessionId),
+}
+
+/// A message on its way to a session or a connection. All of it was checked.
+#[derive(Clone, Copy, Debug)]
+pub struct Publication<'a> {
+    /// 1 to 128 bytes.
+    pub id: &'a str,
+    /// Its type.
+    pub kind: &'a str,
+    /// Its ring.
+    pub priority: Priority,
+    /// Who sends it.
+    pub from: Author<'a>,
+    /// What it replaces.
+    pub key: Option<&'a str>,
+    /// What it answers.
+    pub reply_to: Option<&'a str>,
+    /// A flat JSON object.
+    pub meta: Option<&'a [u8]>,
+    /// Any JSON.
+    pub payload: &'a [u8],
+}
+
+/// What became of a publication.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Published {
+    /// The position it took; `None` for messages without a sequence.
+    pub seq: Option<u64>,
+    /// Connections it was addressed to, without the excluded sender.
+    pub matched: u32,
+    /// Those of them whose ring took it.
+    pub queued: u32,
+}
+
+impl Published {
+    /// Writes `{"id":…,"seq":…,"matched":…,"queued":…}`.
+    pub fn write(&self, out: &mut Vec<u8>, id: &str) {
+        out.extend_from_slice(b"{\"id\":");
+        write_json_string(out, id);
+        out.extend_from_slice(b",\"seq\":");
+        match self.seq {
+            Some(seq) => write_number(out, seq),
+            None => out.extend_from_slice(b"null"),
+        }
+        out.extend_from_slice(b",\"matched\":");
+        write_number(out, u64::from(self.matched));
+        out.extend_from_slice(b",\"queued\":");
+        write_number(out, u64::from(self.queued));
+        out.push(b'}');
+    }
+}
+
+/// An answer of the server to one connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    /// A system type.
+    pub kind: &'a str,
+    /// The message it answers.
+    pub reply_to: Option<&'a str>,
+    /// The session it speaks of.
+    pub session_id: Option<&'a str>,
+    /// A JSON object.
+    pub payload: &'a [u8],
+}
+
+impl Delivery {
+    /// Publishes to a session: takes the next position, encodes once, pushes to every member but `exclude`.
+    ///
+    /// # Errors
+    /// `overloaded` when the memory for messages is used up; no position is taken then.
+    pub fn publish(
+        &mut self,
+        session: SessionId,
+        exclude: Option<u32>,
+        publication: &Publication<'_>,
+    ) -> Result<Published, ProtocolError> {
+        let members = self.tables.sessions.members(session);
+        let excluded = exclude.is_some_and(|slot| self.tables.sessions.is_member(slot, session));
+        let matched = members.len() as u32 - u32::from(excluded);
+        let seq = self.tables.sessions.head(session) + 1;
+        if matched > 0 {
+            let id = self.store_session_message(session, seq, publication)?;
+            self.push_to_members(session, exclude, id, publication.priority, matched);
+        }
+        self.tables.sessions.advance(session, self.now.ms());
+        self.totals.published += 1;
+        Ok(Published { seq: Some(seq), matched, queued: matched })
+    }
+
+    fn store_session_message(
+        &mut self,
+        session: SessionId,
+        seq: u64,
+        publication: &Publication<'_>,
+    ) -> Result<MessageId, ProtocolError> {
+        let sessions = &self.tables.sessions;
+        let topic = publication.key.map(|key| sessions.topic(session, publication.kind, key));
+        let timestamp = *self.text.get(self.now.unix_ms);
+        let session_id = Some(sessions.name(session));
+        let from = author(sessions, publication.from);
+        encode(&mut self.scratch, &outgoing(publication, from, &timestamp, session_id, Some(seq)));
+        let description = Description {
+            priority: publication.priority,
+            place: Some(Place { session, seq }),
+            topic,
+            published_ns: self.now.ns,
+        };
+        self.store_scratch(description)
+    }
+
+    fn push_to_members(
+        &mut self,
+        session: SessionId,
+        exclude: Option<u32>,
+        id: MessageId,
+        priority: Priority,
+        matched: u32,
+    ) {
+        let tables = &mut self.tables;
+        let bytes = tables.messages.frame(id).len() as u32;
+        tables.messages.retain(id, matched - 1);
+        for &slot in tables.sessions.members(session) {
+            if Some(slot) != exclude {
+                tables.outputs.push(slot, priority, id, bytes);
+            }
+        }
+        self.pushes += matched as usize;
+        self.totals.queued += u64::from(matched);
+    }
+
+    /// Sends to one connection, without a sequence.
+    ///
+    /// # Errors
+    /// `overloaded` when the memory for messages is used up.
+    pub fn send_direct(&mut self, slot: u32, publication: &Publication<'_>) -> Result<Published, ProtocolError> {
+        let timestamp = self.timestamp();
+        let from = author(&self.tables.sessions, publication.from);
+        encode(&mut self.scratch, &outgoing(publication, from, &timestamp, None, None));
+        let message = self.store_scratch(self.plain(publication.priority))?;
+        self.push_stored(slot, publication.priority, message);
+        Ok(Published { seq: None, matched: 1, queued: 1 })
+    }
+
+    /// Answers one connection.
+    pub fn answer(&mut self, slot: u32, answer: &Answer<'_>) {
+        self.encode_answer(answer);
+        let message = self.store_system();
+        self.push_stored(slot, Priority::High, message);
+    }
+
+    /// Answers with an error.
+    pub fn send_error(&mut self, slot: u32, reply_to: Option<&str>, error: &ProtocolError) {
+        self.totals.errors[error.code as usize] += 1;
+        let payload = error.to_payload();
+        self.answer(slot, &Answer { kind: MessageType::ERROR, reply_to, session_id: None, payload: &payload });
+    }
+
+    /// Tells a sender what became of its message.
+    pub fn send_ack(&mut self, slot: u32, id: &str, published: Published) {
+        let mut payload = Vec::with_capacity(96);
+        payload.extend_from_slice(b"{\"results\":[");
+        published.write(&mut payload, id);
+        payload.extend_from_slice(b"]}");
+        self.answer(slot, &Answer { kind: MessageType::ACK, reply_to: Some(id), session_id: None, payload: &payload });
+    }
+
+    fn encode_answer(&mut self, answer: &Answer<'_>) {
+        let (id, timestamp) = (self.new_id(), self.timestamp());
+        let outgoing = Outgoing {
+            id: &id,
+            kind: answer.kind,
+            timestamp: &timestamp,
+            priority: Priority::High,
+            session_id: answer.session_id,
+            seq: None,
+            from: None,
+            key: None,
+            reply_to: answer.reply_to,
+            meta: None,
+            payload: answer.payload,
+        };
+        encode(&mut self.scratch, &outgoing);
+    }
+
+    /// Queues bytes as they are: a control frame or an HTTP response.
+    pub fn push_raw(&mut self, slot: u32, bytes: &[u8]) {
+        let message = self.tables.messages.store_small(bytes, RAW);
+        self.tables.outputs.push(slot, Priority::High, message, bytes.len() as u32);
+    }
+
+    /// Queues the echo of a message.
+    ///
+    /// # Errors
+    /// `overloaded` when the memory for messages is used up.
+    pub fn push_echo(&mut self, slot: u32, frame: &[u8]) -> Result<(), ProtocolError> {
+        let message = self.tables.messages.store(frame, RAW).map_err(|_| OVERLOADED)?;
+        self.tables.outputs.push(slot, Priority::High, message, frame.len() as u32);
+        Ok(())
+    }
+
+    /// Encodes a system message and puts it at the front of the row's queue.
+    pub fn push_answer_first(&mut self, slot: u32, kind: &str, payload: &[u8]) {
+        self.encode_answer(&Answer { kind, reply_to: None, session_id: None, payload });
+        let message = self.store_system();
+        let bytes = self.tables.messages.frame(message).len() as u32;
+        self.tables.outputs.push_front(slot, message, bytes);
+    }
+
+    fn plain(&self, priority: Priority) -> Description {
+        Description { priority, place: None, topic: None, published_ns: self.now.ns }
+    }
+
+    fn push_stored(&mut self, slot: u32, priority: Priority, message: MessageId) {
+        let bytes = self.tables.messages.frame(message).len() as u32;
+        self.tables.outputs.push(slot, priority, message, bytes);
+        self.pushes += 1;
+        self.totals.queued += 1;
+    }
+
+    /// Stores an encoded system message, also at the memory limit.
+    fn store_system(&mut self) -> MessageId {
+        let frame = prepend_text_header(&mut self.scratch);
+        self.tables.messages.store_small(&self.scratch[frame], self.plain(Priority::High))
+    }
+
+    /// Stores what was encoded last, as a WebSocket text frame.
+    fn store_scratch(&mut self, description: Description) -> Result<MessageId, ProtocolError> {
+        let frame = prepend_text_header(&mut self.scratch);
+        let stored = self.tables.messages.store(&self.scratch[frame], description);
+        if self.scratch.capacity() > SCRATCH_BYTES_KEPT {
+            self.scratch = Vec::new();
+        }
+        stored.map_err(|_| OVERLOADED)
+    }
+}
+
+/// Bytes that are no message: they go first and their latency is not measured.
+const RAW: Description = Description { priority: Priority::High, place: None, topic: None, published_ns: 0 };
+
+/// Encodes behind room for a frame header.
+fn encode(scratch: &mut Vec<u8>, outgoing: &Outgoing<'_>) {
+    scratch.clear();
+    scratch.resize(SERVER_HEADER_BYTES_MAX, 0);
+    outgoing.encode(scratch);
+}
+
+fn author<'a>(sessions: &'a Sessions, author: Author<'a>) -> Option<&'a str> {
+    match author {
+        Author::Server => None,
+        Author::User(user_id) => Some(user_id),
+        Author::Personal(session) => sessions.user_of(session),
+    }
+}
+
+const fn outgoing<'a>(
+    publication: &Publication<'a>,
+    from: Option<&'a str>,
+    timestamp: &'a [u8; TIMESTAMP_BYTES],
+    session_id: Option<&'a str>,
+    seq: Option<u64>,
+) -> Outgoing<'a> {
+    Outgoing {
+        id: publication.id,
+        kind: publication.kind,
+        timestamp,
+        priority: publication.priority,
+        session_id,
+        seq,
+        from,
+        key: publication.key,
+        reply_to: publication.reply_to,
+        meta: publication.meta,
+        payload: publication.payload,
+    }
+}

@@ -1,0 +1,515 @@
+//! What happens to an application message, from whatever door: to its handler, or on to whom it is for.
+//!
+//! One message of a connection is in a handler at a time; its next ones wait in the connection's mailbox.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::handle::{Command, Handle, NewMessage, Recipient};
+use super::message::Message;
+use super::registry::Registry;
+use super::workers::{Job, Workers};
+use crate::auth::{Policy, Principal};
+use crate::config::limits::MAILBOX_MAX;
+use crate::delivery::{Author, Delivery, OVERLOADED, Publication, Published};
+use crate::message::kind::is_reserved;
+use crate::message::{Envelope, ErrorCode, ProtocolError, Target};
+use crate::tables::sessions::PERSONAL_PREFIX;
+use crate::tables::{ConnId, SessionId, State};
+
+/// Who sends a message.
+#[derive(Clone, Debug)]
+pub struct Sender<'a> {
+    /// The user's id.
+    pub user_id: &'a str,
+    /// Whether the user is a service.
+    pub is_service: bool,
+    /// The user's connection it comes from, or that REST names: it has the default session, gets answers, and is left out
+    /// where `echo` is false.
+    pub row: Option<u32>,
+    /// Whose mailbox orders it: the connection it came in by.
+    pub mailbox: ConnId,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was published.
+    Published(Published),
+    /// It waits for its handler, which answers.
+    Handled,
+}
+
+/// A message on its way through a handler.
+struct Running {
+    job: Job,
+    /// Where answers go; may be gone by then.
+    row: Option<ConnId>,
+    is_service: bool,
+    mailbox: ConnId,
+    ack: bool,
+    echo: Option<bool>,
+    to: Option<OwnedTarget>,
+    relayed: Published,
+}
+
+enum OwnedTarget {
+    User(String),
+    Connection(u128),
+}
+
+/// The messages of one connection that are for handlers.
+#[derive(Default)]
+struct Mailbox {
+    waiting: VecDeque<Running>,
+}
+
+/// Sums since the start, for metrics.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HandlerTotals {
+    /// Messages given to handlers.
+    pub started: u64,
+    /// Those whose handler panicked.
+    pub panicked: u64,
+    /// Those that took too long.
+    pub timed_out: u64,
+    /// Messages refused because a mailbox or the channel was full.
+    pub refused: u64,
+    /// Copies that an observer did not get because the channel was full.
+    pub unobserved: u64,
+}
+
+/// The loop's side of all handlers.
+pub struct Handlers {
+    /// What is registered.
+    pub registry: Registry,
+    /// Sums.
+    pub totals: HandlerTotals,
+    workers: Workers,
+    timeout_ms: u64,
+    next_job: u64,
+    running: FxHashMap<u64, Running>,
+    /// Deadlines of running jobs in the order they started, which is the order they are due.
+    deadlines: VecDeque<(u64, u64)>,
+    /// By connection; one exists while a message of the connection is in a handler.
+    mailboxes: FxHashMap<ConnId, Mailbox>,
+}
+
+impl Handlers {
+    /// Starts the workers.
+    pub fn new(registry: Registry, handle: Handle, workers: u32, timeout_ms: u64) -> Self {
+        Self {
+            registry,
+            totals: HandlerTotals::default(),
+            workers: Workers::start(workers as usize, handle),
+            timeout_ms,
+            next_job: 1,
+            running: FxHashMap::default(),
+            deadlines: VecDeque::new(),
+            mailboxes: FxHashMap::default(),
+        }
+    }
+
+    /// Messages in handlers or waiting for them.
+    pub fn pending(&self) -> usize {
+        self.running.len() + self.mailboxes.values().map(|mailbox| mailbox.waiting.len()).sum::<usize>()
+    }
+
+    /// Workers lost to handlers that do not end.
+    pub fn lost_workers(&self) -> usize {
+        self.workers.lost()
+    }
+
+    /// Takes an application message: gives it to its handler, or publishes it.
+    ///
+    /// # Errors
+    /// Why it is not taken, in the protocol's words.
+    pub fn submit(
+        &mut self,
+        delivery: &mut Delivery,
+        policy: &dyn Policy,
+        sender: &Sender<'_>,
+        envelope: &Envelope<'_>,
+        id: &str,
+    ) -> Result<Outcome, ProtocolError> {
+        if is_reserved(envelope.kind) {
+            return Err(ErrorCode::ReservedType.into());
+        }
+        if self.registry.is_empty() {
+            return publish(delivery, policy, sender, envelope, id).map(Outcome::Published);
+        }
+        let message = self.owned_message(delivery, sender, envelope, id);
+        let outcome = match self.registry.handler(envelope.kind).cloned() {
+            Some(run) => {
+                check_permission(delivery, policy, sender, envelope)?;
+                let job = Job::new(self.next_job, run, Arc::clone(&message));
+                self.next_job += 1;
+                self.enqueue(delivery, running(delivery, sender, envelope, job))?;
+                Outcome::Handled
+            }
+            None => Outcome::Published(publish(delivery, policy, sender, envelope, id)?),
+        };
+        self.observe(&message);
+        Ok(outcome)
+    }
+
+    fn owned_message(
+        &self,
+        delivery: &Delivery,
+        sender: &Sender<'_>,
+        envelope: &Envelope<'_>,
+        id: &str,
+    ) -> Arc<Message> {
+        let default = sender.row.and_then(|slot| delivery.tables.sessions.default_of(slot));
+        let session = match (envelope.session_id, envelope.to) {
+            (Some(name), _) => Some(name),
+            (None, None) => default.map(|id| delivery.tables.sessions.name(id)),
+            (None, Some(_)) => None,
+        };
+        Arc::new(Message::new(envelope, id, sender.user_id, session))
+    }
+
+    /// Gives every observer of the type a copy. One that finds the channel full misses it; that is counted.
+    fn observe(&mut self, message: &Arc<Message>) {
+        for run in self.registry.observers(&message.kind) {
+            let job = Job::new(0, Arc::clone(run), Arc::clone(message));
+            self.totals.unobserved += u64::from(!self.workers.try_start(job));
+        }
+    }
+
+    /// Starts a message's handler, or puts it behind the one of the same connection that is running.
+    fn enqueue(&mut self, delivery: &Delivery, running: Running) -> Result<(), ProtocolError> {
+        if let Some(mailbox) = self.mailboxes.get_mut(&running.mailbox) {
+            if mailbox.waiting.len() >= MAILBOX_MAX {
+                self.totals.refused += 1;
+                return Err(OVERLOADED);
+            }
+            mailbox.waiting.push_back(running);
+            return Ok(());
+        }
+        let mailbox = running.mailbox;
+        self.start(delivery, running).map_err(|_| OVERLOADED)?;
+        self.mailboxes.insert(mailbox, Mailbox::default());
+        Ok(())
+    }
+
+    fn start(&mut self, delivery: &Delivery, running: Running) -> Result<(), Box<Running>> {
+        if !self.workers.try_start(running.job.clone()) {
+            self.totals.refused += 1;
+            return Err(Box::new(running));
+        }
+        self.totals.started += 1;
+        self.deadlines.push_back((delivery.now.ms() + self.timeout_ms, running.job.id));
+        self.running.insert(running.job.id, running);
+        Ok(())
+    }
+
+    /// Starts the next message of a connection. Those that find the channel full are answered `overloaded`.
+    fn advance(&mut self, delivery: &mut Delivery, mailbox: ConnId) {
+        loop {
+            let Some(waiting) = self.mailboxes.get_mut(&mailbox) else {
+                return;
+            };
+            let Some(next) = waiting.waiting.pop_front() else {
+                self.mailboxes.remove(&mailbox);
+                return;
+            };
+            match self.start(delivery, next) {
+                Ok(()) => return,
+                Err(refused) => answer_error(delivery, &refused, &OVERLOADED),
+            }
+        }
+    }
+
+    /// When the oldest running handler is due.
+    pub fn next_deadline_ms(&self) -> Option<u64> {
+        self.deadlines.front().map(|(due, _)| *due)
+    }
+
+    /// Gives up handlers that run too long: their senders get `timeout`.
+    pub fn expire(&mut self, delivery: &mut Delivery) {
+        while let Some(&(due, id)) = self.deadlines.front() {
+            if due > delivery.now.ms() {
+                return;
+            }
+            self.deadlines.pop_front();
+            if let Some(running) = self.running.remove(&id) {
+                self.totals.timed_out += 1;
+                self.workers.give_up(&running.job);
+                log::warn!("handler timed out type={} id={}", running.job.message.kind, running.job.message.id);
+                answer_error(delivery, &running, &ErrorCode::Timeout.into());
+                self.advance(delivery, running.mailbox);
+            }
+        }
+    }
+
+    /// Carries out what another thread asked for. `Shutdown` is the reactor's own.
+    pub fn command(&mut self, delivery: &mut Delivery, policy: &dyn Policy, command: Command) {
+        match command {
+            Command::Publish { recipient, message, receipt } => {
+                receipt.send(publish_new(delivery, &recipient, &message));
+            }
+            Command::Reply { job, message } => self.reply(delivery, job, &message),
+            Command::Relay { job, receipt } => receipt.send(self.relay(delivery, policy, job)),
+            Command::Done { job, panicked } => self.done(delivery, job, panicked),
+            Command::Register { id, kind, role, run } => self.registry.add(id, kind, role, run),
+            Command::Unregister(id) => self.registry.remove(id),
+            Command::Shutdown => {}
+        }
+    }
+
+    fn done(&mut self, delivery: &mut Delivery, job: u64, panicked: bool) {
+        let Some(running) = self.running.remove(&job) else {
+            return; // an observer, or given up before it ended
+        };
+        while self.deadlines.front().is_some_and(|(_, id)| !self.running.contains_key(id)) {
+            self.deadlines.pop_front();
+        }
+        if panicked {
+            self.totals.panicked += 1;
+            log::error!("handler panicked type={} id={}", running.job.message.kind, running.job.message.id);
+            answer_error(delivery, &running, &ErrorCode::Internal.into());
+        } else if running.ack
+            && let Some(slot) = row_of(delivery, &running)
+        {
+            delivery.send_ack(slot, &running.job.message.id, running.relayed);
+        }
+        self.advance(delivery, running.mailbox);
+    }
+
+    fn reply(&self, delivery: &mut Delivery, job: u64, message: &NewMessage) {
+        let Some(slot) = self.running.get(&job).and_then(|running| row_of(delivery, running)) else {
+            return; // nobody is left to answer
+        };
+        let id = message.id.clone().unwrap_or_else(|| delivery.new_id());
+        if let Err(error) = delivery.send_direct(slot, &publication_of(message, &id)) {
+            log::warn!("reply refused: {error}");
+        }
+    }
+
+    fn relay(&mut self, delivery: &mut Delivery, policy: &dyn Policy, job: u64) -> Result<Published, ProtocolError> {
+        let running = self.running.get_mut(&job).ok_or(ErrorCode::Timeout)?;
+        let message = Arc::clone(&running.job.message);
+        let to = running.to.as_ref().map(|to| match to {
+            OwnedTarget::User(user_id) => Target::User(user_id),
+            OwnedTarget::Connection(id) => Target::Connection(*id),
+        });
+        let envelope = Envelope {
+            id: Some(&message.id),
+            kind: &message.kind,
+            priority: message.priority,
+            session_id: message.session_id.as_deref(),
+            payload: Some(&message.payload),
+            key: message.key.as_deref(),
+            ack: running.ack,
+            to,
+            echo: running.echo,
+            reply_to: message.reply_to.as_deref(),
+            meta: message.meta.as_deref(),
+        };
+        let sender = Sender {
+            user_id: &message.from,
+            is_service: running.is_service,
+            row: row_of(delivery, running),
+            mailbox: running.mailbox,
+        };
+        let published = publish(delivery, policy, &sender, &envelope, &message.id)?;
+        running.relayed = published;
+        Ok(published)
+    }
+}
+
+fn running(delivery: &Delivery, sender: &Sender<'_>, envelope: &Envelope<'_>, job: Job) -> Running {
+    let to = envelope.to.map(|to| match to {
+        Target::User(user_id) => OwnedTarget::User(user_id.to_owned()),
+        Target::Connection(id) => OwnedTarget::Connection(id),
+    });
+    Running {
+        job,
+        row: sender.row.map(|slot| delivery.tables.connections.id(slot)),
+        is_service: sender.is_service,
+        mailbox: sender.mailbox,
+        ack: envelope.ack,
+        echo: envelope.echo,
+        to,
+        relayed: Published::default(),
+    }
+}
+
+fn row_of(delivery: &Delivery, running: &Running) -> Option<u32> {
+    let slot = delivery.tables.connections.slot(running.row?)?;
+    (delivery.tables.connections.state(slot) == State::Open).then_some(slot)
+}
+
+fn answer_error(delivery: &mut Delivery, running: &Running, error: &ProtocolError) {
+    if let Some(slot) = row_of(delivery, running) {
+        delivery.send_error(slot, Some(&running.job.message.id), error);
+    }
+}
+
+/// Where a message goes.
+enum Destination {
+    Session(SessionId),
+    Connection(u32),
+}
+
+/// Publishes an application message past the handlers.
+fn publish(
+    delivery: &mut Delivery,
+    policy: &dyn Policy,
+    sender: &Sender<'_>,
+    envelope: &Envelope<'_>,
+    id: &str,
+) -> Result<Published, ProtocolError> {
+    check_permission(delivery, policy, sender, envelope)?;
+    let destination = resolve(delivery, sender, envelope)?;
+    let publication = Publication {
+        id,
+        kind: envelope.kind,
+        priority: envelope.priority,
+        from: author(delivery, sender),
+        key: envelope.key,
+        reply_to: envelope.reply_to,
+        meta: envelope.meta,
+        payload: envelope.payload.unwrap_or(b"{}"),
+    };
+    match destination {
+        Destination::Connection(slot) => delivery.send_direct(slot, &publication),
+        Destination::Session(session) => {
+            let excluded = sender
+                .row
+                .filter(|&slot| !envelope.echo.unwrap_or_else(|| delivery.tables.connections.profile(slot).echo));
+            delivery.publish(session, excluded, &publication)
+        }
+    }
+}
+
+/// The sender as it is written: by the personal session of its row, or by name.
+fn author<'a>(delivery: &Delivery, sender: &Sender<'a>) -> Author<'a> {
+    let personal = sender.row.and_then(|slot| delivery.tables.connections.profile(slot).personal);
+    personal.map_or(Author::User(sender.user_id), Author::Personal)
+}
+
+fn check_permission(
+    delivery: &Delivery,
+    policy: &dyn Policy,
+    sender: &Sender<'_>,
+    envelope: &Envelope<'_>,
+) -> Result<(), ProtocolError> {
+    let user = Principal { user_id: sender.user_id, is_service: sender.is_service };
+    let sessions = &delivery.tables.sessions;
+    let session = match (envelope.to, envelope.session_id) {
+        (Some(_), _) => None,
+        (None, Some(name)) => Some(name),
+        (None, None) => {
+            let default = sender.row.and_then(|slot| sessions.default_of(slot)).ok_or(ErrorCode::NoSession)?;
+            Some(sessions.name(default))
+        }
+    };
+    if policy.may_publish(user, session, envelope.kind) { Ok(()) } else { Err(ErrorCode::Forbidden.into()) }
+}
+
+fn resolve(
+    delivery: &mut Delivery,
+    sender: &Sender<'_>,
+    envelope: &Envelope<'_>,
+) -> Result<Destination, ProtocolError> {
+    match envelope.to {
+        Some(Target::User(user_id)) => {
+            if !sender.is_service && !shares_with_user(delivery, sender, user_id) {
+                return Err(ErrorCode::Forbidden.into());
+            }
+            open_personal(delivery, user_id).map(Destination::Session)
+        }
+        Some(Target::Connection(id)) => {
+            let found = find_open(delivery, id);
+            let allowed = found.filter(|&slot| sender.is_service || shares_with_row(delivery, sender, slot));
+            let error = if sender.is_service { ErrorCode::NotFound } else { ErrorCode::Forbidden };
+            allowed.map(Destination::Connection).ok_or(error.into())
+        }
+        None => session_of(delivery, sender, envelope).map(Destination::Session),
+    }
+}
+
+fn session_of(
+    delivery: &mut Delivery,
+    sender: &Sender<'_>,
+    envelope: &Envelope<'_>,
+) -> Result<SessionId, ProtocolError> {
+    let default = sender.row.and_then(|slot| delivery.tables.sessions.default_of(slot));
+    match (envelope.session_id, default) {
+        (None, None) => Err(ErrorCode::NoSession.into()),
+        (None, Some(id)) => Ok(id),
+        (Some(name), Some(id)) if delivery.tables.sessions.name(id) == name => Ok(id),
+        (Some(name), _) => open_session(delivery, name),
+    }
+}
+
+fn open_session(delivery: &mut Delivery, name: &str) -> Result<SessionId, ProtocolError> {
+    delivery.tables.sessions.open(name, delivery.now.ms()).map_err(|_| OVERLOADED)
+}
+
+fn open_personal(delivery: &mut Delivery, user_id: &str) -> Result<SessionId, ProtocolError> {
+    open_session(delivery, &format!("{PERSONAL_PREFIX}{user_id}"))
+}
+
+fn find_open(delivery: &Delivery, connection_id: u128) -> Option<u32> {
+    let slot = delivery.tables.connections.find(connection_id)?;
+    (delivery.tables.connections.state(slot) == State::Open).then_some(slot)
+}
+
+/// The rows that count as the sender's: the one it speaks for, or over REST any of the user's.
+fn rows_of<'a>(delivery: &'a Delivery, sender: &'a Sender<'_>) -> impl Iterator<Item = u32> + 'a {
+    let of_user = match sender.row {
+        Some(_) => &[],
+        None => members_of_user(delivery, sender.user_id),
+    };
+    sender.row.into_iter().chain(of_user.iter().copied())
+}
+
+fn members_of_user<'a>(delivery: &'a Delivery, user_id: &str) -> &'a [u32] {
+    let sessions = &delivery.tables.sessions;
+    sessions.find(&format!("{PERSONAL_PREFIX}{user_id}")).map_or(&[], |id| sessions.members(id))
+}
+
+fn shares_with_user(delivery: &Delivery, sender: &Sender<'_>, user_id: &str) -> bool {
+    user_id == sender.user_id
+        || members_of_user(delivery, user_id).iter().any(|&slot| shares_with_row(delivery, sender, slot))
+}
+
+fn shares_with_row(delivery: &Delivery, sender: &Sender<'_>, slot: u32) -> bool {
+    rows_of(delivery, sender).any(|own| own == slot || delivery.tables.sessions.share_one(own, slot))
+}
+
+fn publication_of<'a>(message: &'a NewMessage, id: &'a str) -> Publication<'a> {
+    Publication {
+        id,
+        kind: &message.kind,
+        priority: message.priority,
+        from: Author::Server,
+        key: message.key.as_deref(),
+        reply_to: message.reply_to.as_deref(),
+        meta: None,
+        payload: &message.payload,
+    }
+}
+
+fn publish_new(
+    delivery: &mut Delivery,
+    recipient: &Recipient,
+    message: &NewMessage,
+) -> Result<Published, ProtocolError> {
+    let id = message.id.clone().unwrap_or_else(|| delivery.new_id());
+    let publication = publication_of(message, &id);
+    let session = match recipient {
+        Recipient::Session(name) => open_session(delivery, name)?,
+        Recipient::User(user_id) => open_personal(delivery, user_id)?,
+        Recipient::Connection(id) => {
+            let slot = find_open(delivery, *id).ok_or(ErrorCode::NotFound)?;
+            return delivery.send_direct(slot, &publication);
+        }
+    };
+    delivery.publish(session, None, &publication)
+}

@@ -1,0 +1,16 @@
+//! What travels: the envelope, its types and priorities, errors and timestamps.
+//!
+//! Bytes come in, checked values and encoded bytes go out. Nothing here reads a clock, a socket or a
+//! configuration variable.
+
+pub mod decode;
+pub mod encode;
+pub mod error;
+pub mod kind;
+pub mod system;
+pub mod timestamp;
+
+pub use decode::{Decoder, Envelope, Target};
+pub use encode::Outgoing;
+pub use error::{ErrorCode, ProtocolError};
+pub use kind::{MessageType, Priority};

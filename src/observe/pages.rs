@@ -1,0 +1,208 @@
+//! Status and metrics pages, both from one table of figures.
+
+use std::fmt::Write;
+
+use hdrhistogram::Histogram;
+use serde_json::{Map, Value, json};
+
+use super::Metrics;
+use crate::delivery::Delivery;
+use crate::handlers::Handlers;
+use crate::message::ErrorCode;
+use crate::tables::State;
+
+/// All that the pages show.
+#[derive(Clone, Copy)]
+pub struct Overview<'a> {
+    /// The reactor's counters.
+    pub metrics: &'a Metrics,
+    /// Tables and sums of delivery.
+    pub delivery: &'a Delivery,
+    /// Handlers.
+    pub handlers: &'a Handlers,
+    /// Whether new WebSocket connections are taken.
+    pub accepting: bool,
+    /// Whether the server is going away.
+    pub draining: bool,
+    /// Whether it runs in development mode beyond loopback.
+    pub insecure: bool,
+    /// Most WebSocket connections.
+    pub connections_max: u32,
+}
+
+/// A figure that only grows: its name in status, its name in metrics, what it means.
+type Counter = (&'static str, &'static str, &'static str, u64);
+
+fn counters(o: Overview<'_>) -> Vec<Counter> {
+    let (m, d, h) = (o.metrics, &o.delivery.totals, &o.handlers.totals);
+    vec![
+        ("accepted", "hashi_sockets_accepted_total", "Sockets accepted.", m.accepted),
+        ("refused", "hashi_refused_total", "Sockets and upgrades refused at a limit or while draining.", m.refused),
+        ("evicted", "hashi_evicted_total", "Unauthenticated connections that gave way.", m.evicted),
+        ("acceptPauses", "hashi_accept_pauses_total", "Pauses for want of file descriptors.", m.accept_pauses),
+        ("httpTimeouts", "hashi_http_timeouts_total", "Requests that did not come in time.", m.http_timeouts),
+        ("upgrades", "hashi_upgrades_total", "WebSocket handshakes.", m.upgrades),
+        ("authenticated", "hashi_authentications_total", "Authentications that succeeded.", m.authenticated),
+        (
+            "authenticationFailures",
+            "hashi_authentication_failures_total",
+            "Authentications that failed.",
+            m.authentication_failures,
+        ),
+        ("closed", "hashi_sockets_closed_total", "Sockets closed.", m.closed),
+        ("closedByServer", "hashi_closed_by_server_total", "WebSocket closes begun here.", m.closed_by_server),
+        ("messagesIn", "hashi_messages_received_total", "Messages received over WebSocket.", m.messages_in),
+        ("ignoredAcks", "hashi_ignored_acks_total", "Confirmations of nothing.", m.ignored_acks),
+        ("published", "hashi_messages_published_total", "Messages that took a position in a session.", d.published),
+        ("queued", "hashi_messages_queued_total", "Copies put into queues.", d.queued),
+        ("conflated", "hashi_messages_conflated_total", "Copies replaced by a newer one of their key.", d.conflated),
+        ("dropped", "hashi_messages_dropped_total", "Copies dropped by full queues.", d.dropped),
+        ("handlersStarted", "hashi_handlers_started_total", "Messages given to handlers.", h.started),
+        ("handlersPanicked", "hashi_handlers_panicked_total", "Handlers that panicked.", h.panicked),
+        ("handlersTimedOut", "hashi_handlers_timed_out_total", "Handlers that took too long.", h.timed_out),
+        ("handlersRefused", "hashi_handlers_refused_total", "Messages refused by full mailboxes.", h.refused),
+        ("unobserved", "hashi_unobserved_total", "Copies that observers missed.", h.unobserved),
+        ("bytesIn", "hashi_bytes_received_total", "Bytes read.", m.bytes_in),
+        ("bytesOut", "hashi_bytes_sent_total", "Bytes written.", m.bytes_out),
+        ("reads", "hashi_reads_total", "Calls of read.", m.reads),
+        ("writes", "hashi_writes_total", "Calls of write and writev.", m.writes),
+        ("ticks", "hashi_ticks_total", "Ticks of the loop.", m.ticks),
+    ]
+}
+
+/// The full status page.
+pub fn status(o: Overview<'_>) -> Value {
+    let tables = &o.delivery.tables;
+    let counted: Map<String, Value> = counters(o).iter().map(|(name, _, _, n)| ((*name).into(), json!(n))).collect();
+    let errors: Map<String, Value> = errors(o).map(|(name, n)| (name.into(), json!(n))).collect();
+    json!({
+        "status": status_word(o),
+        "version": env!("CARGO_PKG_VERSION"),
+        "accepting": o.accepting,
+        "insecureDevelopment": o.insecure,
+        "uptimeMs": o.delivery.now.ms(),
+        "connections": {
+            "rows": tables.connections.len(),
+            "http": tables.connections.count(State::Http),
+            "websocket": tables.connections.websockets(),
+            "authenticated": tables.connections.count(State::Open),
+            "closing": tables.connections.count(State::Closing),
+            "max": o.connections_max,
+        },
+        "sessions": tables.sessions.len(),
+        "memberships": tables.sessions.edge_count(),
+        "queues": {
+            "messages": tables.messages.len(),
+            "entries": tables.outputs.entries(),
+            "blocks": tables.outputs.used_blocks(),
+            "bytes": tables.messages.used_bytes(),
+            "inputBytes": tables.connections.input_bytes(),
+        },
+        "handlers": { "pending": o.handlers.pending(), "lostWorkers": o.handlers.lost_workers() },
+        "counters": counted,
+        "errors": errors,
+        "httpAnswers": http_classes(o).map(|(class, n)| (class.to_owned(), json!(n))).collect::<Map<_, _>>(),
+        "latency": percentiles(&o.metrics.latency_ns),
+        "tick": percentiles(&o.metrics.tick_ns),
+    })
+}
+
+/// One word for people and load balancers.
+pub fn status_word(o: Overview<'_>) -> &'static str {
+    if o.draining { "draining" } else { "ok" }
+}
+
+fn percentiles(histogram: &Histogram<u64>) -> Value {
+    let us = |ns: u64| ns as f64 / 1000.0;
+    let at = |quantile| us(histogram.value_at_quantile(quantile));
+    json!({
+        "count": histogram.len(),
+        "p50Us": at(0.5),
+        "p90Us": at(0.9),
+        "p99Us": at(0.99),
+        "p999Us": at(0.999),
+        "maxUs": us(histogram.max()),
+    })
+}
+
+fn errors(o: Overview<'_>) -> impl Iterator<Item = (&'static str, u64)> {
+    let counts = &o.delivery.totals.errors;
+    ErrorCode::ALL.iter().map(|code| (code.name(), counts[*code as usize]))
+}
+
+fn http_classes(o: Overview<'_>) -> impl Iterator<Item = (&'static str, u64)> {
+    ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(o.metrics.http_answers[1..].iter().copied())
+}
+
+/// The metrics page: Prometheus text format, version 0.0.4.
+pub fn prometheus(o: Overview<'_>) -> String {
+    let mut out = String::with_capacity(8 * 1024);
+    for (_, name, help, value) in counters(o) {
+        family(&mut out, name, help, "counter");
+        line(&mut out, name, "", value as f64);
+    }
+    family(&mut out, "hashi_errors_total", "Errors answered to messages.", "counter");
+    for (code, value) in errors(o) {
+        line(&mut out, "hashi_errors_total", &format!("{{code=\"{code}\"}}"), value as f64);
+    }
+    family(&mut out, "hashi_http_answers_total", "HTTP requests answered.", "counter");
+    for (class, value) in http_classes(o) {
+        line(&mut out, "hashi_http_answers_total", &format!("{{class=\"{class}\"}}"), value as f64);
+    }
+    gauges(&mut out, o);
+    summary(&mut out, "hashi_latency_seconds", "From publication to the last write.", &o.metrics.latency_ns);
+    summary(&mut out, "hashi_tick_seconds", "Length of a tick without its wait.", &o.metrics.tick_ns);
+    out
+}
+
+fn gauges(out: &mut String, o: Overview<'_>) {
+    let tables = &o.delivery.tables;
+    family(out, "hashi_connections", "Sockets by state.", "gauge");
+    let states = [
+        ("http", State::Http),
+        ("joining", State::Joining),
+        ("open", State::Open),
+        ("echo", State::Echo),
+        ("closing", State::Closing),
+    ];
+    for (label, state) in states {
+        line(out, "hashi_connections", &format!("{{state=\"{label}\"}}"), tables.connections.count(state) as f64);
+    }
+    let single = [
+        ("hashi_connections_max", "Most WebSocket connections.", o.connections_max as usize),
+        ("hashi_sessions", "Sessions, with members or not.", tables.sessions.len()),
+        ("hashi_memberships", "Connections in sessions.", tables.sessions.edge_count()),
+        ("hashi_queued_entries", "Entries in all queues.", tables.outputs.entries()),
+        ("hashi_stored_messages", "Messages stored.", tables.messages.len()),
+        ("hashi_stored_bytes", "Bytes of stored messages.", tables.messages.used_bytes()),
+        ("hashi_input_bytes", "Bytes of unfinished input.", tables.connections.input_bytes()),
+        ("hashi_handlers_pending", "Messages in handlers or waiting for them.", o.handlers.pending()),
+        ("hashi_workers_lost", "Workers stuck in handlers.", o.handlers.lost_workers()),
+    ];
+    for (name, help, value) in single {
+        family(out, name, help, "gauge");
+        line(out, name, "", value as f64);
+    }
+    family(out, "hashi_uptime_seconds", "Seconds since the start.", "gauge");
+    line(out, "hashi_uptime_seconds", "", o.delivery.now.ns as f64 / 1e9);
+}
+
+fn summary(out: &mut String, name: &str, help: &str, histogram: &Histogram<u64>) {
+    family(out, name, help, "summary");
+    for quantile in [0.5, 0.9, 0.99, 0.999] {
+        let seconds = histogram.value_at_quantile(quantile) as f64 / 1e9;
+        line(out, name, &format!("{{quantile=\"{quantile}\"}}"), seconds);
+    }
+    let sum = histogram.mean() * histogram.len() as f64 / 1e9;
+    line(out, &format!("{name}_sum"), "", if sum.is_nan() { 0.0 } else { sum });
+    line(out, &format!("{name}_count"), "", histogram.len() as f64);
+}
+
+fn family(out: &mut String, name: &str, help: &str, kind: &str) {
+    // ok because writing to a `String` does not fail
+    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
+}
+
+fn line(out: &mut String, name: &str, labels: &str, value: f64) {
+    let _ = writeln!(out, "{name}{labels} {value}");
+}

@@ -1,0 +1,137 @@
+//! Accept: new sockets become rows, or are refused politely.
+
+use std::io::ErrorKind;
+
+use super::net::{Clock, Net};
+use super::{Core, Reactor};
+use crate::config::limits::{
+    ACCEPT_PAUSE_MS, ACCEPTS_PER_TICK, HEAD_DEADLINE_MS, HTTP_SOCKETS, PING_BURST, UNAUTHENTICATED_GRACE_MS,
+};
+use crate::delivery::OVERLOADED;
+use crate::message::system::Features;
+use crate::rest::refusal;
+use crate::tables::State;
+use crate::tables::connections::{Address, Closing, Profile};
+use crate::wire::http_response::write_response;
+
+/// Errors that mean: no file descriptor is left (`EMFILE`, `ENFILE`), or no memory for one (`ENOBUFS`, `ENOMEM`).
+const OUT_OF_DESCRIPTORS: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+
+impl<N: Net, C: Clock> Reactor<N, C> {
+    pub(super) fn accept(&mut self) {
+        if !self.core.accept_ready || self.core.now_ms() < self.core.accept_not_before_ms {
+            return;
+        }
+        for _ in 0..ACCEPTS_PER_TICK {
+            match self.net.accept() {
+                Ok((socket, address)) => self.admit(socket, address),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.core.accept_ready = false;
+                    return;
+                }
+                Err(error) if error.raw_os_error().is_some_and(|code| OUT_OF_DESCRIPTORS.contains(&code)) => {
+                    self.pause_accepting();
+                    return;
+                }
+                // A connection that was gone before it was taken concerns nobody.
+                Err(error) => log::debug!("accept: {error}"),
+            }
+        }
+    }
+
+    fn admit(&mut self, socket: N::Socket, address: Address) {
+        self.core.metrics.accepted += 1;
+        let rows_max = (self.core.config.max_connections + HTTP_SOCKETS) as usize;
+        if self.core.delivery.tables.connections.len() >= rows_max {
+            self.core.make_room(&[State::Http, State::Joining]);
+            let answer = self.core.refusal_bytes();
+            self.net.refuse(socket, &answer);
+            return;
+        }
+        let slot = self.core.insert_row(address);
+        if let Err(error) = self.net.attach(slot, socket) {
+            log::debug!("attach: {error}");
+            self.core.doom(slot);
+        }
+    }
+
+    /// One connection is told, the others wait in the kernel's queue until descriptors come back.
+    fn pause_accepting(&mut self) {
+        let answer = self.core.refusal_bytes();
+        self.net.refuse_without_descriptor(&answer);
+        if self.core.metrics.accept_pauses == 0 {
+            log::warn!("out of file descriptors: accepting pauses; raise the limit of open files");
+        }
+        self.core.metrics.accept_pauses += 1;
+        self.core.accept_not_before_ms = self.core.now_ms() + ACCEPT_PAUSE_MS;
+    }
+}
+
+impl Core {
+    fn insert_row(&mut self, address: Address) -> u32 {
+        let now_ms = self.now_ms();
+        let profile = Profile {
+            connection_id: self.delivery.random_u128(),
+            connected_unix_ms: self.delivery.now.unix_ms,
+            connected_ms: now_ms,
+            address,
+            personal: None,
+            is_service: false,
+            features: Features::default(),
+            echo: true,
+            bad_messages: 0,
+            bad_since_ms: now_ms,
+            ping_tokens: PING_BURST,
+            ping_reckoned_ms: now_ms,
+            closing: Closing::default(),
+            pending_answers: 0,
+        };
+        let slot = self.delivery.tables.connections.insert(profile, now_ms + HEAD_DEADLINE_MS).slot();
+        self.delivery.tables.outputs.open(slot);
+        self.arm(slot);
+        slot
+    }
+
+    fn refusal_bytes(&mut self) -> Vec<u8> {
+        self.metrics.refused += 1;
+        self.metrics.count_answer(503);
+        let response = refusal(&mut self.delivery, &OVERLOADED);
+        let headers: Vec<_> = response.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let mut out = Vec::new();
+        write_response(&mut out, response.status, &headers, response.content_type, &response.body, false, false);
+        out
+    }
+
+    /// Closes the oldest connection in one of `states` that has had its time and shown no user. The room is there from
+    /// the next tick on.
+    /// O(rows): it happens only on a full server.
+    pub(super) fn make_room(&mut self, states: &[State]) -> bool {
+        let now_ms = self.now_ms();
+        let connections = &self.delivery.tables.connections;
+        let oldest = connections
+            .slots()
+            .filter(|&slot| states.contains(&connections.state(slot)) && !connections.inputs[slot as usize].doomed)
+            .filter(|&slot| connections.profile(slot).connected_ms + UNAUTHENTICATED_GRACE_MS <= now_ms)
+            .min_by_key(|&slot| connections.profile(slot).connected_ms);
+        let Some(slot) = oldest else {
+            return false;
+        };
+        self.metrics.evicted += 1;
+        log::debug!("evicted connection={:032x}", connections.profile(slot).connection_id);
+        self.doom(slot);
+        true
+    }
+
+    /// Says once that the server is filling up, and once that it is full.
+    pub(super) fn warn_about_connections(&mut self, refused: bool) {
+        let used = self.delivery.tables.connections.websockets();
+        let max = self.config.max_connections as usize;
+        if refused && !self.warned_full {
+            self.warned_full = true;
+            log::warn!("connections are refused: WEBSOCKET_MAX_CONNECTIONS={max} are open");
+        } else if used * 5 >= max * 4 && !self.warned_nearly_full {
+            self.warned_nearly_full = true;
+            log::warn!("{used} of WEBSOCKET_MAX_CONNECTIONS={max} connections are open");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Ending rows: closing handshakes, and the one place where rows are freed.
+
+use super::net::{Clock, Net};
+use super::{Core, Reactor};
+use crate::config::limits::LINGER_MS;
+use crate::tables::State;
+use crate::tables::connections::{Closing, NEVER};
+use crate::wire::websocket::{Violation, write_close};
+
+/// What a closing row that has written everything does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// It waits for the peer.
+    Wait,
+    /// It tells the peer that nothing more comes.
+    ShutWrite,
+}
+
+impl Core {
+    /// Begins to close a WebSocket: what is queued is forgotten, the close frame goes out.
+    pub(super) fn close(&mut self, slot: u32, code: u16, reason: &str) {
+        self.delivery.tables.outputs.clear_rings(slot, &mut self.delivery.tables.messages);
+        self.finish(slot, code, reason, false);
+    }
+
+    /// Fails a WebSocket (RFC 6455 section 7.1.7): nothing more that the peer sends is looked at.
+    pub(super) fn fail(&mut self, slot: u32, violation: Violation) {
+        self.delivery.tables.outputs.clear_rings(slot, &mut self.delivery.tables.messages);
+        self.finish(slot, violation.close_code(), violation.reason(), true);
+    }
+
+    /// Queues the close frame behind what is queued, and ends the row's part in everything else.
+    pub(super) fn finish(&mut self, slot: u32, code: u16, reason: &str, peer_done: bool) {
+        self.metrics.closed_by_server += 1;
+        log::debug!(
+            "closing connection={:032x} code={code} reason={reason:?}",
+            self.delivery.tables.connections.profile(slot).connection_id
+        );
+        let mut frame = Vec::with_capacity(32);
+        write_close(&mut frame, code, reason);
+        self.delivery.push_raw(slot, &frame);
+        self.linger(slot, peer_done);
+    }
+
+    /// Lets what is queued go out, and closes with 4000 after it. The row takes part in nothing from now on.
+    pub(super) fn flush_and_close(&mut self, slot: u32) {
+        if self.delivery.tables.outputs.is_idle(slot) {
+            self.finish(slot, 4000, "draining", false);
+            return;
+        }
+        self.linger(slot, false);
+        self.delivery.tables.connections.profile_mut(slot).closing.after_flush = Some(4000);
+    }
+
+    /// All that a closing row had queued is written: what comes next?
+    pub(super) fn advance_closing(&mut self, slot: u32) -> Next {
+        let closing = &mut self.delivery.tables.connections.profile_mut(slot).closing;
+        if closing.after_flush.take().is_some() {
+            self.finish(slot, 4000, "draining", false);
+            return Next::Wait;
+        }
+        if closing.peer_done && !closing.is_shut {
+            closing.is_shut = true;
+            return Next::ShutWrite;
+        }
+        Next::Wait
+    }
+
+    /// The row's last bytes are queued: it leaves its sessions and waits for the peer to close, but not for long.
+    pub(super) fn linger(&mut self, slot: u32, peer_done: bool) {
+        let deadline_ms = self.now_ms() + LINGER_MS;
+        self.delivery.tables.sessions.leave_all(slot, self.delivery.now.ms());
+        let connections = &mut self.delivery.tables.connections;
+        connections.set_state(slot, State::Closing);
+        connections.profile_mut(slot).closing = Closing { peer_done, ..Closing::default() };
+        let times = &mut connections.times[slot as usize];
+        (times.deadline_ms, times.heartbeat_ms) = (deadline_ms, NEVER);
+        self.arm(slot);
+    }
+
+    /// The socket is gone or of no use: the row is freed at the end of the tick.
+    pub(super) fn doom(&mut self, slot: u32) {
+        let tables = &mut self.delivery.tables;
+        let input = &mut tables.connections.inputs[slot as usize];
+        if input.doomed {
+            return;
+        }
+        input.doomed = true;
+        tables.sessions.leave_all(slot, self.delivery.now.ms());
+        tables.connections.set_state(slot, State::Closing);
+        tables.outputs.clear(slot, &mut tables.messages);
+        tables.timers.disarm(slot);
+        self.doomed.push(slot);
+    }
+}
+
+impl<N: Net, C: Clock> Reactor<N, C> {
+    /// Frees the rows that were doomed during the tick. Nowhere else is a row freed.
+    pub(super) fn reap(&mut self) {
+        while let Some(slot) = self.core.doomed.pop() {
+            let tables = &mut self.core.delivery.tables;
+            assert!(tables.outputs.is_idle(slot), "a row with queued messages was freed");
+            assert_eq!(tables.sessions.count_of(slot), 0, "a row in a session was freed");
+            self.net.close(slot);
+            let profile = tables.connections.remove(slot);
+            self.core.metrics.closed += 1;
+            log::debug!("closed connection={:032x}", profile.connection_id);
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Drain: rings go to sockets, high before normal before low.
+
+use std::io::{self, ErrorKind, IoSlice};
+
+use super::close::Next;
+use super::net::{Clock, Net};
+use super::{Core, Reactor};
+use crate::config::limits::{
+    BATCH_BYTES, DRAIN_BYTES_PER_TICK, DRAIN_HIGH_WRITES_PER_TICK, DRAIN_WRITES_PER_TICK, GATHER_BYTES_MAX,
+    UNREAD_ANSWERS_BYTES_MAX, WRITEV_SLICES_MAX,
+};
+use crate::delivery::overflow::{QueueLimits, Verdict};
+use crate::message::Priority;
+use crate::tables::connections::NEVER;
+use crate::tables::outputs::Batch;
+use crate::tables::{MessageId, Messages, State};
+
+/// The bytes of the last gathered batch and the messages they came from.
+#[derive(Default)]
+pub(super) struct Gathered {
+    ids: Vec<MessageId>,
+    bytes: Vec<u8>,
+}
+
+impl Gathered {
+    /// Puts the batch's bytes together, unless the last row's batch was the same.
+    fn fill(&mut self, batch: &Batch, messages: &Messages) {
+        if batch.partial().is_none() && !self.ids.is_empty() && batch.ids().eq(self.ids.iter().copied()) {
+            return;
+        }
+        self.ids.clear();
+        self.bytes.clear();
+        if let Some((id, offset)) = batch.partial() {
+            self.bytes.extend_from_slice(&messages.frame(id)[offset..]);
+        } else {
+            self.ids.extend(batch.ids());
+        }
+        for id in batch.ids() {
+            self.bytes.extend_from_slice(messages.frame(id));
+        }
+    }
+
+    /// Ids are used again once their messages are freed, so nothing is kept over a tick, nor past a free.
+    fn forget(&mut self) {
+        self.ids.clear();
+        if self.bytes.capacity() > 2 * BATCH_BYTES {
+            self.bytes = Vec::new();
+        }
+    }
+}
+
+/// What is left of a tick's writes.
+struct Budget {
+    writes: usize,
+    bytes: usize,
+}
+
+impl<N: Net, C: Clock> Reactor<N, C> {
+    pub(super) fn drain(&mut self) {
+        let mut high = Budget { writes: DRAIN_HIGH_WRITES_PER_TICK, bytes: usize::MAX };
+        self.drain_list(Priority::High, &mut high);
+        let mut rest = Budget { writes: DRAIN_WRITES_PER_TICK, bytes: DRAIN_BYTES_PER_TICK };
+        self.drain_list(Priority::Normal, &mut rest);
+        self.drain_list(Priority::Low, &mut rest);
+        self.gathered.forget();
+    }
+
+    /// Serves the rows that were on a list when the stage began; one that has more left goes to the list's end.
+    fn drain_list(&mut self, priority: Priority, budget: &mut Budget) {
+        for _ in 0..self.core.delivery.tables.outputs.dirty_len(priority) {
+            if budget.writes == 0 || budget.bytes == 0 {
+                return;
+            }
+            if let Some(slot) = self.core.delivery.tables.outputs.next_dirty(priority).flatten() {
+                let counted = self.drain_row(slot);
+                budget.writes -= 1;
+                budget.bytes = budget.bytes.saturating_sub(counted);
+            }
+        }
+    }
+
+    /// Writes one batch of a row. Returns the bytes of normal and low messages among it.
+    fn drain_row(&mut self, slot: u32) -> usize {
+        let counted = if self.core.delivery.tables.outputs.is_blocked(slot) { 0 } else { self.write_batch(slot) };
+        let core = &mut self.core;
+        let outputs = &core.delivery.tables.outputs;
+        if core.delivery.tables.connections.inputs[slot as usize].doomed {
+            return counted;
+        }
+        if outputs.is_blocked(slot) {
+            core.enforce(slot);
+        } else if outputs.is_idle(slot) {
+            self.settle(slot);
+        } else {
+            core.delivery.tables.outputs.mark(slot);
+        }
+        counted
+    }
+
+    fn write_batch(&mut self, slot: u32) -> usize {
+        let core = &mut self.core;
+        core.delivery.pay_gaps(slot);
+        let tables = &mut core.delivery.tables;
+        tables.outputs.collect(slot, &tables.messages, &mut self.batch);
+        let (offered, result) = if self.batch.largest() <= GATHER_BYTES_MAX {
+            self.gathered.fill(&self.batch, &tables.messages);
+            (self.gathered.bytes.len(), self.net.write(slot, &self.gathered.bytes))
+        } else {
+            self.gathered.forget();
+            write_slices(&mut self.net, slot, &self.batch, &tables.messages)
+        };
+        core.metrics.writes += 1;
+        match result {
+            Ok(written) => {
+                let counted = self.batch.counted_bytes().min(written);
+                self.advance(slot, written, offered);
+                counted
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.advance(slot, 0, offered);
+                0
+            }
+            Err(error) => {
+                log::debug!("write: {error}");
+                core.doom(slot);
+                0
+            }
+        }
+    }
+
+    /// Takes what was written off the rings, and notes whether the socket takes more.
+    fn advance(&mut self, slot: u32, written: usize, offered: usize) {
+        let core = &mut self.core;
+        let now_ms = core.now_ms();
+        let (tables, metrics, clock) = (&mut core.delivery.tables, &mut core.metrics, &mut self.clock);
+        metrics.bytes_out += written as u64;
+        let mut done_ns = 0;
+        tables.outputs.consume(slot, &self.batch, written, &mut tables.messages, |messages, id| {
+            let published_ns = messages.description(id).published_ns;
+            if messages.release(id) {
+                done_ns = if done_ns == 0 { clock.now_ns() } else { done_ns };
+                if published_ns != 0 {
+                    metrics.latency_ns.saturating_record(done_ns.saturating_sub(published_ns).max(1));
+                }
+            }
+        });
+        if done_ns != 0 {
+            self.gathered.forget(); // a freed id may come back as another message
+        }
+        let times = &mut tables.connections.times[slot as usize];
+        if written > 0 {
+            times.blocked_since_ms = NEVER;
+        }
+        if written < offered {
+            tables.outputs.block(slot);
+            if times.blocked_since_ms == NEVER {
+                times.blocked_since_ms = now_ms;
+                core.arm(slot);
+            }
+        }
+    }
+
+    /// A row that has written everything: its input may go on, or it may be closing.
+    fn settle(&mut self, slot: u32) {
+        let core = &mut self.core;
+        let connections = &mut core.delivery.tables.connections;
+        if connections.state(slot) == State::Closing {
+            if core.advance_closing(slot) == Next::ShutWrite {
+                self.net.shutdown_write(slot);
+            }
+            return;
+        }
+        connections.profile_mut(slot).pending_answers = 0;
+        core.resume_input(slot);
+    }
+}
+
+/// Writes as many messages of a batch as one `writev` takes; what it offered, and what became of it.
+fn write_slices<N: Net>(net: &mut N, slot: u32, batch: &Batch, messages: &Messages) -> (usize, io::Result<usize>) {
+    let mut slices = [IoSlice::new(&[]); WRITEV_SLICES_MAX];
+    let first = batch.partial().map(|(id, offset)| &messages.frame(id)[offset..]);
+    let frames = first.into_iter().chain(batch.ids().map(|id| messages.frame(id)));
+    let (mut count, mut offered) = (0, 0);
+    for (place, frame) in slices.iter_mut().zip(frames) {
+        *place = IoSlice::new(frame);
+        count += 1;
+        offered += frame.len();
+    }
+    (offered, net.write_vectored(slot, &slices[..count]))
+}
+
+impl Core {
+    /// The row's socket takes no more: its queue must not grow beyond its limits.
+    fn enforce(&mut self, slot: u32) {
+        if self.delivery.tables.connections.state(slot) != State::Open {
+            return; // its queue is bounded by what is read from it
+        }
+        let limits = QueueLimits { messages: self.config.queue_messages as usize, bytes: self.config.queue_bytes };
+        if self.delivery.enforce_queue_limits(slot, limits) == Verdict::TooSlow {
+            self.close_slow(slot);
+        }
+    }
+
+    /// Lets a row's input go on that waited for answers to be written.
+    fn resume_input(&mut self, slot: u32) {
+        let input = &mut self.delivery.tables.connections.inputs[slot as usize];
+        if std::mem::take(&mut input.held) {
+            self.list_readable(slot);
+        }
+    }
+
+    /// Whether so much waits to be written to the row that reading from it pauses.
+    pub(super) fn has_unread_answers(&self, slot: u32) -> bool {
+        self.delivery.tables.outputs.queued_bytes(slot) > UNREAD_ANSWERS_BYTES_MAX
+    }
+}

@@ -1,0 +1,268 @@
+//! Requests of HTTP rows: heads, bodies, answers, and the upgrade to WebSocket.
+
+use tungstenite::handshake::derive_accept_key;
+
+use super::Core;
+use super::read::Step;
+use crate::config::limits::{BODY_DEADLINE_MS, HEAD_DEADLINE_MS, KEEP_ALIVE_MS, PIPELINE_MAX};
+use crate::delivery::OVERLOADED;
+use crate::message::{Decoder, ErrorCode, ProtocolError};
+use crate::rest::{self, Plan, Request, Response, Services, check_host, check_origin, problem, refusal};
+use crate::tables::State;
+use crate::tables::connections::PendingRequest;
+use crate::wire::http::{BodyLength, Head, HttpError, check_upgrade, header_slots, parse_head, wants_upgrade};
+use crate::wire::http_body::BodyDecoder;
+use crate::wire::http_response::{write_continue, write_response, write_switching_protocols};
+
+/// The subprotocols this server speaks, in the order of preference.
+const SUBPROTOCOLS: [&str; 1] = ["hashi.v1"];
+
+impl Core {
+    /// Takes one request, or part of one.
+    pub(super) fn take_request(&mut self, slot: u32, bytes: &[u8], decoder: &mut Decoder) -> Step {
+        let connections = &self.delivery.tables.connections;
+        if connections.profile(slot).pending_answers >= PIPELINE_MAX || self.has_unread_answers(slot) {
+            return Step::Held;
+        }
+        let has_head = connections.partials[slot as usize].as_ref().is_some_and(|partial| partial.request.is_some());
+        if has_head { self.take_body(slot, bytes, decoder) } else { self.take_head(slot, bytes, decoder) }
+    }
+
+    fn take_head(&mut self, slot: u32, bytes: &[u8], decoder: &mut Decoder) -> Step {
+        if bytes.is_empty() {
+            return Step::NeedsMore;
+        }
+        let mut headers = header_slots();
+        match parse_head(bytes, &mut headers) {
+            Ok(None) => {
+                self.expect_head_end(slot);
+                Step::NeedsMore
+            }
+            Ok(Some(head)) => {
+                self.begin_request(slot, &head, &bytes[..head.head_bytes], decoder);
+                Step::Took(head.head_bytes)
+            }
+            Err(error) => {
+                self.reject(slot, error);
+                Step::Took(bytes.len())
+            }
+        }
+    }
+
+    /// A head has begun: it has one deadline, however slowly it drips. A new connection has it from its start.
+    fn expect_head_end(&mut self, slot: u32) {
+        let now_ms = self.now_ms();
+        let times = &mut self.delivery.tables.connections.times[slot as usize];
+        times.deadline_ms = times.deadline_ms.min(now_ms + HEAD_DEADLINE_MS);
+        self.arm(slot);
+    }
+
+    fn begin_request(&mut self, slot: u32, head: &Head<'_>, raw: &[u8], decoder: &mut Decoder) {
+        let echo_path = self.config.echo_path.as_deref();
+        let is_websocket_path = head.path == self.config.path || echo_path == Some(head.path);
+        if is_websocket_path && (wants_upgrade(head) || head.path == self.config.path || head.method == "GET") {
+            self.upgrade(slot, head);
+            return;
+        }
+        let mut services = self.services(slot);
+        match rest::examine(&mut services, head) {
+            Plan::Answer(response) if head.body == BodyLength::None => self.respond(slot, head, response),
+            // The body is not read, so nothing can follow it.
+            Plan::Answer(response) => self.respond_and_close(slot, response, head.method == "HEAD"),
+            Plan::Read { body_bytes_max } => self.expect_body(slot, head, raw, body_bytes_max, decoder),
+        }
+    }
+
+    fn expect_body(&mut self, slot: u32, head: &Head<'_>, raw: &[u8], limit: usize, decoder: &mut Decoder) {
+        let body = match BodyDecoder::new(head.body, limit) {
+            Ok(body) => body,
+            Err(error) => return self.reject(slot, error),
+        };
+        if body.is_done() {
+            return self.answer(slot, head, b"", decoder);
+        }
+        if head.expect_continue {
+            let mut bytes = Vec::new();
+            write_continue(&mut bytes);
+            self.delivery.push_raw(slot, &bytes);
+        }
+        let request = PendingRequest { head: raw.to_vec(), body: Vec::new(), decoder: body };
+        let deadline_ms = self.now_ms() + BODY_DEADLINE_MS;
+        let connections = &mut self.delivery.tables.connections;
+        connections.partial_mut(slot).request = Some(Box::new(request));
+        connections.times[slot as usize].deadline_ms = deadline_ms;
+        self.arm(slot);
+    }
+
+    fn take_body(&mut self, slot: u32, bytes: &[u8], decoder: &mut Decoder) -> Step {
+        if bytes.is_empty() {
+            return Step::NeedsMore;
+        }
+        let partial = self.delivery.tables.connections.partial_mut(slot);
+        let Some(mut request) = partial.request.take() else {
+            return Step::NeedsMore;
+        };
+        match request.decoder.decode(bytes, &mut request.body) {
+            Ok(progress) if progress.done => {
+                self.answer_whole(slot, &request, decoder);
+                Step::Took(progress.consumed)
+            }
+            Ok(progress) => {
+                self.delivery.tables.connections.partial_mut(slot).request = Some(request);
+                if progress.consumed == 0 { Step::NeedsMore } else { Step::Took(progress.consumed) }
+            }
+            Err(error) => {
+                self.reject(slot, error);
+                Step::Took(bytes.len())
+            }
+        }
+    }
+
+    /// The body is whole: the head is parsed once more, as it was only borrowed the first time.
+    fn answer_whole(&mut self, slot: u32, request: &PendingRequest, decoder: &mut Decoder) {
+        let mut headers = header_slots();
+        match parse_head(&request.head, &mut headers) {
+            Ok(Some(head)) => self.answer(slot, &head, &request.body, decoder),
+            Ok(None) | Err(_) => self.doom(slot), // cannot be: the same bytes were a head before
+        }
+    }
+
+    fn answer(&mut self, slot: u32, head: &Head<'_>, body: &[u8], decoder: &mut Decoder) {
+        let mut services = self.services(slot);
+        let response = rest::answer(&mut services, decoder, &Request { head, body });
+        self.respond(slot, head, response);
+    }
+
+    fn services(&mut self, slot: u32) -> Services<'_> {
+        let connections = &self.delivery.tables.connections;
+        let (connection, from_loopback) = (connections.id(slot), connections.profile(slot).address.is_loopback());
+        Services {
+            config: &self.config,
+            delivery: &mut self.delivery,
+            handlers: &mut self.handlers,
+            policy: &*self.policy,
+            metrics: &self.metrics,
+            draining: self.draining.is_some(),
+            connection,
+            from_loopback,
+        }
+    }
+
+    /// Answers, and waits for the next request where the client wants to go on.
+    fn respond(&mut self, slot: u32, head: &Head<'_>, response: Response) {
+        let head_only = head.method == "HEAD";
+        if !head.keep_alive || self.draining.is_some() {
+            return self.respond_and_close(slot, response, head_only);
+        }
+        self.push_response(slot, &response, true, head_only);
+        let deadline_ms = self.now_ms() + KEEP_ALIVE_MS;
+        self.delivery.tables.connections.times[slot as usize].deadline_ms = deadline_ms;
+    }
+
+    /// Answers and takes no more requests.
+    pub(super) fn respond_and_close(&mut self, slot: u32, response: Response, head_only: bool) {
+        self.push_response(slot, &response, false, head_only);
+        self.linger(slot, true);
+    }
+
+    fn push_response(&mut self, slot: u32, response: &Response, keep_alive: bool, head_only: bool) {
+        let headers: Vec<_> = response.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let mut out = Vec::with_capacity(256 + response.body.len());
+        let body = &response.body;
+        write_response(&mut out, response.status, &headers, response.content_type, body, keep_alive, head_only);
+        self.delivery.push_raw(slot, &out);
+        self.delivery.tables.connections.profile_mut(slot).pending_answers += 1;
+        self.metrics.count_answer(response.status);
+    }
+
+    /// The request cannot be read: it is told why, and the connection closes.
+    fn reject(&mut self, slot: u32, error: HttpError) {
+        let code = if error == HttpError::BodyTooLarge { ErrorCode::TooLarge } else { ErrorCode::BadMessage };
+        let message = error.message();
+        self.respond_and_close(slot, problem(error.status(), &ProtocolError::with_message(code, message)), false);
+    }
+
+    /// The server has no memory left for this request.
+    pub(super) fn refuse_request(&mut self, slot: u32) {
+        self.metrics.refused += 1;
+        let response = refusal(&mut self.delivery, &OVERLOADED);
+        self.respond_and_close(slot, response, false);
+    }
+
+    /// Turns the row into a WebSocket, or says why not.
+    fn upgrade(&mut self, slot: u32, head: &Head<'_>) {
+        let is_echo = self.config.echo_path.as_deref() == Some(head.path);
+        let upgrade = match self.check_request(slot, head, is_echo) {
+            Ok(()) => check_upgrade(head),
+            Err(error) => {
+                let response = refusal(&mut self.delivery, &error);
+                return self.respond_and_close(slot, response, false);
+            }
+        };
+        let upgrade = match upgrade {
+            Ok(upgrade) => upgrade,
+            Err(error) => {
+                let mut response =
+                    problem(error.status(), &ProtocolError::with_message(ErrorCode::BadMessage, error.message()));
+                response.headers.extend(error.headers().iter().map(|(name, value)| (*name, (*value).to_owned())));
+                return self.respond_and_close(slot, response, false);
+            }
+        };
+        if let Err(error) = self.check_room(slot) {
+            self.metrics.refused += 1;
+            let response = refusal(&mut self.delivery, &error);
+            return self.respond_and_close(slot, response, false);
+        }
+        let protocol = upgrade.protocols().find(|offered| SUBPROTOCOLS.contains(offered)).filter(|_| !is_echo);
+        let mut answer = Vec::with_capacity(160);
+        write_switching_protocols(&mut answer, &derive_accept_key(upgrade.key.as_bytes()), protocol);
+        self.delivery.push_raw(slot, &answer);
+        self.become_websocket(slot, is_echo);
+    }
+
+    fn check_request(&self, slot: u32, head: &Head<'_>, is_echo: bool) -> Result<(), ProtocolError> {
+        check_host(&self.config, head)?;
+        check_origin(&self.config, head)?;
+        let address = self.delivery.tables.connections.profile(slot).address;
+        if is_echo && !address.is_loopback() {
+            return Err(ErrorCode::Forbidden.into());
+        }
+        Ok(())
+    }
+
+    /// Whether one more WebSocket fits.
+    fn check_room(&mut self, slot: u32) -> Result<(), ProtocolError> {
+        if self.draining.is_some() {
+            return Err(ErrorCode::Draining.into());
+        }
+        let tables = &self.delivery.tables;
+        let ip = tables.connections.profile(slot).address.ip;
+        let per_address = self.policy.connections_per_address_max();
+        if per_address != usize::MAX && tables.connections.websockets_from(ip) >= per_address {
+            return Err(ProtocolError::with_message(ErrorCode::RateLimited, "Too many connections from this address."));
+        }
+        if (tables.messages.used_bytes() + tables.connections.input_bytes()) as u64 >= self.config.memory_bytes {
+            return Err(OVERLOADED);
+        }
+        let is_full = tables.connections.websockets() >= self.config.max_connections as usize;
+        if is_full && !self.make_room(&[State::Joining]) {
+            self.warn_about_connections(true);
+            return Err(OVERLOADED);
+        }
+        Ok(())
+    }
+
+    fn become_websocket(&mut self, slot: u32, is_echo: bool) {
+        let now_ms = self.now_ms();
+        self.metrics.upgrades += 1;
+        self.metrics.count_answer(101);
+        let connections = &mut self.delivery.tables.connections;
+        let times = &mut connections.times[slot as usize];
+        times.heartbeat_ms = now_ms + self.config.heartbeat_interval_ms;
+        times.deadline_ms =
+            if is_echo { crate::tables::connections::NEVER } else { now_ms + self.config.auth_deadline_ms };
+        connections.set_state(slot, if is_echo { State::Echo } else { State::Joining });
+        self.arm(slot);
+        self.warn_about_connections(false);
+    }
+}

@@ -1,0 +1,242 @@
+//! The loop: one thread, one tick after the other, each a fixed order of stages over the tables.
+//!
+//! The tick itself stands in [`Reactor::tick`]; each stage is a file. Sockets and clocks are behind traits, so that a
+//! simulation runs the same loop over its own.
+
+mod accept;
+mod close;
+mod complete;
+mod drain;
+mod expire;
+mod http;
+mod mio_net;
+mod net;
+mod protocol;
+mod read;
+mod shutdown;
+mod websocket;
+
+use std::collections::VecDeque;
+use std::io;
+use std::time::Duration;
+
+pub use mio_net::{MioNet, SystemClock, resolve};
+pub use net::{Clock, Net, Ready};
+
+use self::read::ReadBuffer;
+use self::shutdown::Draining;
+use crate::auth::Policy;
+use crate::config::Config;
+use crate::delivery::Delivery;
+use crate::handlers::{Command, Handlers, Inbox};
+use crate::message::Decoder;
+use crate::observe::Metrics;
+use crate::tables::outputs::Batch;
+
+/// The server: all tables, and what the stages need besides.
+pub struct Reactor<N: Net, C: Clock> {
+    net: N,
+    clock: C,
+    core: Core,
+    /// Read into by every row in turn.
+    buffer: ReadBuffer,
+    /// Memory to decode envelopes with.
+    decoder: Decoder,
+    /// What one row writes next.
+    batch: Batch,
+    /// The bytes of a batch, put together; used again for rows with the same batch.
+    gathered: drain::Gathered,
+    ready: Vec<Ready>,
+    commands: Vec<Command>,
+}
+
+/// Everything but sockets and buffers: what the protocol works on.
+pub(crate) struct Core {
+    config: Config,
+    delivery: Delivery,
+    handlers: Handlers,
+    policy: Box<dyn Policy>,
+    metrics: Metrics,
+    inbox: Inbox,
+    /// Rows to read, first come, first served.
+    readable: VecDeque<u32>,
+    /// Rows to free at the end of the tick.
+    doomed: Vec<u32>,
+    /// New connections may wait; `accept_not_before_ms` says from when on they are taken.
+    accept_ready: bool,
+    accept_not_before_ms: u64,
+    /// When the warnings about a full server may come again.
+    warned_full: bool,
+    warned_nearly_full: bool,
+    draining: Option<Draining>,
+}
+
+/// What a reactor is made of.
+pub struct Parts<N, C> {
+    /// Sockets.
+    pub net: N,
+    /// Time.
+    pub clock: C,
+    /// The effective configuration.
+    pub config: Config,
+    /// Who may do what.
+    pub policy: Box<dyn Policy>,
+    /// The application's code.
+    pub handlers: Handlers,
+    /// Commands of other threads.
+    pub inbox: Inbox,
+    /// Where all randomness comes from.
+    pub seed: [u8; 32],
+}
+
+impl<N: Net, C: Clock> Reactor<N, C> {
+    /// A reactor without connections.
+    pub fn new(parts: Parts<N, C>) -> Self {
+        let core = Core {
+            delivery: Delivery::new(&parts.config, parts.seed),
+            config: parts.config,
+            handlers: parts.handlers,
+            policy: parts.policy,
+            metrics: Metrics::default(),
+            inbox: parts.inbox,
+            readable: VecDeque::new(),
+            doomed: Vec::new(),
+            accept_ready: true,
+            accept_not_before_ms: 0,
+            warned_full: false,
+            warned_nearly_full: false,
+            draining: None,
+        };
+        Self {
+            net: parts.net,
+            clock: parts.clock,
+            core,
+            buffer: ReadBuffer::default(),
+            decoder: Decoder::default(),
+            batch: Batch::default(),
+            gathered: drain::Gathered::default(),
+            ready: Vec::new(),
+            commands: Vec::new(),
+        }
+    }
+
+    /// Ticks until a graceful end is complete.
+    ///
+    /// # Errors
+    /// What the loop cannot survive: the poll itself failing.
+    pub fn run(&mut self) -> io::Result<()> {
+        while !self.core.has_ended() {
+            self.tick(None)?;
+        }
+        Ok(())
+    }
+
+    /// One turn of the loop. It waits at most `timeout`, and not at all while work is left over.
+    ///
+    /// # Errors
+    /// What the loop cannot survive: the poll itself failing.
+    pub fn tick(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.wait(timeout)?; // sockets, the waker, the next timer; the clock is read once
+        self.accept(); // new sockets -> rows
+        self.read(); // readable rows -> requests and messages -> routed
+        self.complete(); // finished handlers and commands from other threads -> routed
+        self.expire(); // heartbeats, deadlines, time to live
+        self.drain(); // rings -> sockets, high before normal before low
+        self.reap(); // closed rows -> free list
+        self.measure();
+        Ok(())
+    }
+
+    /// Every table's invariants. For tests and simulation.
+    pub fn invariants(&self) {
+        self.core.delivery.tables.invariants();
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let own = self.core.patience();
+        let timeout = match (timeout, own) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        self.ready.clear();
+        self.net.poll(timeout, &mut self.ready)?;
+        self.core.delivery.now = self.clock.now();
+        self.core.delivery.pushes = 0;
+        for index in 0..self.ready.len() {
+            self.core.note(self.ready[index]);
+        }
+        Ok(())
+    }
+
+    /// The clock is read once more to know how long the tick took.
+    fn measure(&mut self) {
+        let now_ns = self.clock.now_ns();
+        let metrics = &mut self.core.metrics;
+        metrics.ticks += 1;
+        metrics.tick_ns.saturating_record(now_ns.saturating_sub(self.core.delivery.now.ns).max(1));
+    }
+}
+
+impl Core {
+    /// How long the loop may wait; `None` until something happens. Times are rounded up, so that the loop does not spin
+    /// before them.
+    fn patience(&self) -> Option<Duration> {
+        if self.has_work_left() {
+            return Some(Duration::ZERO);
+        }
+        let tables = &self.delivery.tables;
+        let due_ms = [
+            tables.timers.next_due_ms(),
+            tables.sessions.next_expiry_ms(self.config.message_expiry_ms),
+            self.handlers.next_deadline_ms(),
+            self.accept_ready.then_some(self.accept_not_before_ms),
+            self.draining.map(|draining| draining.deadline_ms),
+        ];
+        let next_ms = due_ms.into_iter().flatten().min()?;
+        let now_ns = self.delivery.now.ns;
+        let wait_ns = next_ms.saturating_mul(1_000_000).saturating_sub(now_ns);
+        Some(Duration::from_millis(wait_ns.div_ceil(1_000_000)))
+    }
+
+    fn has_work_left(&self) -> bool {
+        let can_accept = self.accept_ready && self.accept_not_before_ms <= self.delivery.now.ms();
+        can_accept
+            || !self.readable.is_empty()
+            || self.delivery.tables.outputs.is_dirty()
+            || !self.inbox.is_empty()
+            || !self.doomed.is_empty()
+    }
+
+    /// Takes down what the poll told. Rows are freed only in `reap`, so a slot still means the row it meant to the poll.
+    fn note(&mut self, ready: Ready) {
+        match ready {
+            Ready::Accept => self.accept_ready = true,
+            Ready::Wake => {}
+            Ready::Socket { slot, readable, writable, hung_up } => {
+                let tables = &mut self.delivery.tables;
+                if writable && tables.outputs.is_blocked(slot) {
+                    tables.outputs.unblock(slot);
+                }
+                if readable {
+                    let input = &mut tables.connections.inputs[slot as usize];
+                    input.readable = true;
+                    input.hung_up |= hung_up;
+                    self.list_readable(slot);
+                }
+            }
+        }
+    }
+
+    /// Puts a row into the ready list, once.
+    fn list_readable(&mut self, slot: u32) {
+        let input = &mut self.delivery.tables.connections.inputs[slot as usize];
+        if !input.listed {
+            input.listed = true;
+            self.readable.push_back(slot);
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.delivery.now.ms()
+    }
+}

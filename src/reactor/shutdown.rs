@@ -1,0 +1,75 @@
+//! A graceful end: it is announced, connections close over the window, and the loop stops when all are gone.
+
+use super::Core;
+use crate::message::MessageType;
+use crate::tables::State;
+
+/// When a graceful end must be over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Draining {
+    /// From now on what is left is cut off, in the loop's milliseconds.
+    pub(super) deadline_ms: u64,
+    /// The loop stops even if a peer does not close.
+    is_over: bool,
+}
+
+impl Core {
+    /// Announces the end to every connection and gives each its own time to close in the first three quarters of the
+    /// window, so that they do not all come to the next server at once. Asking twice changes nothing.
+    pub(super) fn begin_shutdown(&mut self) {
+        if self.draining.is_some() {
+            return;
+        }
+        let window_ms = self.config.drain_ms;
+        self.draining = Some(Draining { deadline_ms: self.now_ms() + window_ms, is_over: false });
+        let slots: Vec<u32> = self.delivery.tables.connections.slots().collect();
+        log::info!("draining {} connections for at most {window_ms} ms", self.delivery.tables.connections.websockets());
+        for slot in slots {
+            let state = self.delivery.tables.connections.state(slot);
+            let after_ms = u64::from(self.delivery.random_below(u32::try_from(window_ms * 3 / 4).unwrap_or(u32::MAX)));
+            match state {
+                State::Open => {
+                    let payload = format!("{{\"reconnectInMs\":{after_ms}}}");
+                    self.send_plain(slot, MessageType::DRAIN, payload.as_bytes());
+                    self.close_at(slot, after_ms);
+                }
+                State::Joining | State::Echo => self.finish(slot, 4000, "draining", false),
+                State::Http | State::Closing | State::Free => {}
+            }
+        }
+    }
+
+    fn close_at(&mut self, slot: u32, after_ms: u64) {
+        self.delivery.tables.connections.times[slot as usize].deadline_ms = self.now_ms() + after_ms;
+        self.arm(slot);
+    }
+
+    /// At the deadline what is left is closed; one linger later the loop stops whatever peers do.
+    pub(super) fn advance_shutdown(&mut self) {
+        let now_ms = self.now_ms();
+        let Some(draining) = &mut self.draining else {
+            return;
+        };
+        if now_ms < draining.deadline_ms {
+            return;
+        }
+        if draining.is_over {
+            return;
+        }
+        draining.is_over = true;
+        let slots: Vec<u32> = self.delivery.tables.connections.slots().collect();
+        for slot in slots {
+            self.doom(slot);
+        }
+    }
+
+    /// Whether a graceful end is complete.
+    pub(super) fn has_ended(&self) -> bool {
+        let Some(draining) = self.draining else {
+            return false;
+        };
+        let connections = &self.delivery.tables.connections;
+        let is_quiet = connections.websockets() == 0 && connections.count(State::Closing) == 0;
+        draining.is_over || (is_quiet && self.delivery.tables.outputs.entries() == 0)
+    }
+}

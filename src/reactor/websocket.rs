@@ -1,0 +1,169 @@
+//! Frames of WebSocket rows: messages go to the protocol or come back as echo; control frames are answered here.
+
+use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+
+use super::Core;
+use super::read::Step;
+use crate::config::limits::{PING_BURST, PINGS_PER_SECOND};
+use crate::message::{Decoder, ErrorCode};
+use crate::tables::State;
+use crate::wire::assembly::{Event, Limits, Payload, next};
+use crate::wire::websocket::{Violation, parse_close, write_close, write_frame};
+
+impl Core {
+    /// Takes one frame, or part of one.
+    pub(super) fn take_frame(&mut self, slot: u32, bytes: &mut [u8], decoder: &mut Decoder) -> Step {
+        if self.delivery.tables.connections.state(slot) == State::Echo && self.has_unread_answers(slot) {
+            return Step::Held;
+        }
+        let limits = self.frame_limits(slot);
+        let now_ms = self.now_ms();
+        let partial = &mut self.delivery.tables.connections.partials[slot as usize];
+        let mut assembly = partial.as_mut().and_then(|partial| partial.assembly.take());
+        let result = next(&mut assembly, bytes, limits, now_ms);
+        if assembly.is_some() {
+            self.delivery.tables.connections.partial_mut(slot).assembly = assembly;
+        }
+        match result {
+            Ok(step) => {
+                if let Some(event) = step.event {
+                    self.take_event(slot, event, bytes, decoder);
+                } else if step.consumed == 0 {
+                    return Step::NeedsMore;
+                }
+                Step::Took(step.consumed)
+            }
+            Err(violation) => {
+                self.fail(slot, violation);
+                Step::Took(bytes.len())
+            }
+        }
+    }
+
+    fn frame_limits(&self, slot: u32) -> Limits {
+        let is_service = self.delivery.tables.connections.profile(slot).is_service;
+        Limits {
+            message_bytes_max: u64::from(self.message_bytes_max(is_service)),
+            fragments_max: self.config.max_fragments,
+        }
+    }
+
+    fn take_event(&mut self, slot: u32, event: Event, bytes: &[u8], decoder: &mut Decoder) {
+        let is_echo = self.delivery.tables.connections.state(slot) == State::Echo;
+        match event {
+            Event::Text(payload) if is_echo => self.echo_text(slot, &payload, bytes),
+            Event::Binary(payload) if is_echo => self.echo(slot, Data::Binary, payload_bytes(&payload, bytes)),
+            Event::Text(payload) => self.take_message(slot, payload_bytes(&payload, bytes), decoder),
+            Event::Binary(_) => self.close(slot, 1003, "binary on a JSON connection"),
+            Event::Ping(range) => self.pong(slot, &bytes[range]),
+            Event::Pong => {}
+            Event::Close(range) => self.answer_close(slot, &bytes[range]),
+        }
+    }
+
+    fn echo_text(&mut self, slot: u32, payload: &Payload, bytes: &[u8]) {
+        let text = payload_bytes(payload, bytes);
+        // Assembled text was checked as it came.
+        if matches!(payload, Payload::Here(_)) && simdutf8::basic::from_utf8(text).is_err() {
+            self.fail(slot, Violation::InvalidUtf8);
+            return;
+        }
+        self.echo(slot, Data::Text, text);
+    }
+
+    fn echo(&mut self, slot: u32, kind: Data, payload: &[u8]) {
+        let mut frame = Vec::with_capacity(payload.len() + 10);
+        write_frame(&mut frame, OpCode::Data(kind), payload);
+        if self.delivery.push_echo(slot, &frame).is_err() {
+            self.close(slot, 1013, ErrorCode::Overloaded.name());
+        }
+    }
+
+    /// One pong for each ping, with its payload; too many pings end the connection.
+    fn pong(&mut self, slot: u32, payload: &[u8]) {
+        if !self.may_ping(slot) {
+            self.close(slot, 1008, "too many pings");
+            return;
+        }
+        let mut frame = Vec::with_capacity(payload.len() + 2);
+        write_frame(&mut frame, OpCode::Control(Control::Pong), payload);
+        self.delivery.push_raw(slot, &frame);
+    }
+
+    /// A bucket of `PING_BURST` that refills by `PINGS_PER_SECOND`.
+    fn may_ping(&mut self, slot: u32) -> bool {
+        let now_ms = self.now_ms();
+        let profile = self.delivery.tables.connections.profile_mut(slot);
+        let refill = now_ms.saturating_sub(profile.ping_reckoned_ms) * PINGS_PER_SECOND / 1000;
+        if refill > 0 {
+            profile.ping_reckoned_ms += refill * 1000 / PINGS_PER_SECOND;
+            let tokens = u64::from(profile.ping_tokens).saturating_add(refill).min(u64::from(PING_BURST));
+            profile.ping_tokens = tokens as u32;
+        }
+        match profile.ping_tokens.checked_sub(1) {
+            Some(tokens) => {
+                profile.ping_tokens = tokens;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The peer closes: it gets its code back (RFC 6455 section 5.5.1), and our side is shut.
+    fn answer_close(&mut self, slot: u32, body: &[u8]) {
+        match parse_close(body) {
+            Ok(code) => {
+                let tables = &mut self.delivery.tables;
+                tables.outputs.clear_rings(slot, &mut tables.messages);
+                let mut frame = Vec::with_capacity(4);
+                match code {
+                    Some(code) => write_close(&mut frame, code, ""),
+                    None => write_frame(&mut frame, OpCode::Control(Control::Close), b""),
+                }
+                self.delivery.push_raw(slot, &frame);
+                self.linger(slot, true);
+            }
+            Err(violation) => self.fail(slot, violation),
+        }
+    }
+
+    /// While a row is closing only the peer's close frame matters; after it, or after a violation, nothing does.
+    pub(super) fn take_while_closing(&mut self, slot: u32, bytes: &mut [u8]) -> Step {
+        if self.delivery.tables.connections.profile(slot).closing.peer_done {
+            return Step::Took(bytes.len());
+        }
+        let limits = self.frame_limits(slot);
+        let partial = &mut self.delivery.tables.connections.partials[slot as usize];
+        let mut assembly = partial.as_mut().and_then(|partial| partial.assembly.take());
+        let result = next(&mut assembly, bytes, limits, 0);
+        if assembly.is_some() {
+            self.delivery.tables.connections.partial_mut(slot).assembly = assembly;
+        }
+        match result {
+            Ok(step) if matches!(step.event, Some(Event::Close(_))) => {
+                self.end_of_peer(slot);
+                Step::Took(bytes.len())
+            }
+            Ok(step) if step.consumed == 0 => Step::NeedsMore,
+            Ok(step) => Step::Took(step.consumed),
+            Err(_) => {
+                self.end_of_peer(slot);
+                Step::Took(bytes.len())
+            }
+        }
+    }
+
+    fn end_of_peer(&mut self, slot: u32) {
+        self.delivery.tables.connections.profile_mut(slot).closing.peer_done = true;
+        if self.delivery.tables.outputs.is_idle(slot) {
+            self.doom(slot); // both close frames have passed: the server closes first (RFC 6455 section 7.1.1)
+        }
+    }
+}
+
+fn payload_bytes<'a>(payload: &'a Payload, bytes: &'a [u8]) -> &'a [u8] {
+    match payload {
+        Payload::Here(range) => &bytes[range.clone()],
+        Payload::Assembled(bytes) => bytes,
+    }
+}

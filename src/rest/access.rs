@@ -1,0 +1,62 @@
+//! Who may ask: hosts, origins and tokens.
+
+use crate::auth::{Identity, Policy};
+use crate::config::{Config, is_loopback_host};
+use crate::message::{ErrorCode, ProtocolError};
+use crate::wire::http::{Head, HttpError, split_host_port};
+
+/// In development mode the `Host` must be loopback: a page elsewhere that resolves its own name to this machine (DNS
+/// rebinding) sends its own name.
+///
+/// # Errors
+/// `forbidden`.
+pub fn check_host(config: &Config, head: &Head<'_>) -> Result<(), ProtocolError> {
+    if config.insecure_development {
+        return Ok(());
+    }
+    match head.host.map(split_host_port) {
+        None => Ok(()), // HTTP/1.0 without a host: no browser sends that
+        Some(Some((host, _))) if is_loopback_host(host) => Ok(()),
+        Some(_) => {
+            Err(ProtocolError::with_message(ErrorCode::Forbidden, "In development mode the Host must be loopback."))
+        }
+    }
+}
+
+/// Whether the page that asks may ask; the origin to allow in the answer, if there is one.
+///
+/// # Errors
+/// `forbidden` for a foreign origin, `bad_message` for an unreadable one.
+pub fn check_origin<'a>(config: &Config, head: &Head<'a>) -> Result<Option<&'a str>, ProtocolError> {
+    let Some(origin) = single(head, "Origin")? else {
+        return Ok(None); // not a browser
+    };
+    let host = origin.split_once("://").map(|(_, rest)| rest);
+    let is_loopback = host.and_then(split_host_port).is_some_and(|(name, _)| is_loopback_host(name));
+    let is_same = host.is_some() && host == head.host;
+    let is_listed = config.allowed_origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin));
+    if is_loopback || is_same || is_listed {
+        return Ok(Some(origin));
+    }
+    Err(ProtocolError::with_message(ErrorCode::Forbidden, "This origin is not allowed."))
+}
+
+/// Whom the request's bearer token stands for.
+///
+/// # Errors
+/// `authentication_required` without a token, `invalid_token`.
+pub fn authenticate(policy: &dyn Policy, head: &Head<'_>) -> Result<Identity, ProtocolError> {
+    let header = single(head, "Authorization")?.ok_or(ErrorCode::AuthenticationRequired)?;
+    let token = header
+        .split_once(' ')
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim())
+        .ok_or(ErrorCode::AuthenticationRequired)?;
+    policy.authenticate(token)
+}
+
+fn single<'a>(head: &Head<'a>, name: &str) -> Result<Option<&'a str>, ProtocolError> {
+    head.single_header(name).map_err(|_: HttpError| {
+        ProtocolError::with_message(ErrorCode::BadMessage, "A header came twice or is not readable.")
+    })
+}

@@ -1,0 +1,56 @@
+//! The HTTP routes, as functions from a request and the tables to an answer. No sockets here.
+//!
+//! A request is looked at twice: [`examine`] decides from its head alone, before the body is read; [`answer`] does the work.
+
+mod access;
+mod operation;
+mod publish;
+mod response;
+mod routes;
+mod views;
+
+pub use access::{check_host, check_origin};
+pub use response::{Response, problem, refusal};
+pub use routes::{Plan, Request, Route, answer, examine};
+
+use crate::auth::Policy;
+use crate::config::Config;
+use crate::delivery::Delivery;
+use crate::handlers::Handlers;
+use crate::observe::{Metrics, Overview};
+use crate::tables::ConnId;
+
+/// What the routes may touch.
+pub struct Services<'a> {
+    /// The effective configuration.
+    pub config: &'a Config,
+    /// Tables and publishing.
+    pub delivery: &'a mut Delivery,
+    /// Handlers.
+    pub handlers: &'a mut Handlers,
+    /// Who may do what.
+    pub policy: &'a dyn Policy,
+    /// Counters.
+    pub metrics: &'a Metrics,
+    /// Whether the server is going away.
+    pub draining: bool,
+    /// The connection the request came in by.
+    pub connection: ConnId,
+    /// Whether it comes from this machine.
+    pub from_loopback: bool,
+}
+
+impl Services<'_> {
+    /// What the status pages show.
+    pub fn overview(&self) -> Overview<'_> {
+        Overview {
+            metrics: self.metrics,
+            delivery: self.delivery,
+            handlers: self.handlers,
+            accepting: !self.draining,
+            draining: self.draining,
+            insecure: self.config.insecure_development,
+            connections_max: self.config.max_connections,
+        }
+    }
+}

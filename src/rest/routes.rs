@@ -1,0 +1,253 @@
+//! Which route a request is for, and what must hold before its body is read.
+
+use super::response::{Response, problem, refusal};
+use super::{Services, access, operation, publish, views};
+use crate::auth::Identity;
+use crate::message::{Decoder, ErrorCode, ProtocolError};
+use crate::tables::State;
+use crate::wire::http::{BodyLength, Head, percent_decode};
+
+/// The routes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// `GET /`
+    Index,
+    /// `GET /healthz`
+    Health,
+    /// `GET /readyz`
+    Ready,
+    /// `GET /metrics`
+    Metrics,
+    /// `GET /ws-api/status`
+    Status,
+    /// `POST /ws-api/send`
+    Send,
+    /// `POST /ws-api/broadcast`
+    Broadcast,
+    /// `POST /ws-api/notify/operation`
+    NotifyOperation,
+    /// `GET /ws-api/connections/session/:sessionId`
+    SessionConnections(String),
+}
+
+/// Paths with a fixed name.
+const FIXED: [(&str, Route); 8] = [
+    ("/", Route::Index),
+    ("/healthz", Route::Health),
+    ("/readyz", Route::Ready),
+    ("/metrics", Route::Metrics),
+    ("/ws-api/status", Route::Status),
+    ("/ws-api/send", Route::Send),
+    ("/ws-api/broadcast", Route::Broadcast),
+    ("/ws-api/notify/operation", Route::NotifyOperation),
+];
+const SESSION_CONNECTIONS: &str = "/ws-api/connections/session/";
+
+impl Route {
+    fn find(path: &str) -> Option<Self> {
+        if let Some((_, route)) = FIXED.iter().find(|(fixed, _)| *fixed == path) {
+            return Some(route.clone());
+        }
+        let session = percent_decode(path.strip_prefix(SESSION_CONNECTIONS)?)?;
+        Some(Self::SessionConnections(session.into_owned()))
+    }
+
+    const fn takes_body(&self) -> bool {
+        matches!(self, Self::Send | Self::Broadcast | Self::NotifyOperation)
+    }
+
+    const fn methods(&self) -> &'static str {
+        if self.takes_body() { "POST, OPTIONS" } else { "GET, HEAD, OPTIONS" }
+    }
+
+    fn needs_token(&self, from_loopback: bool) -> bool {
+        match self {
+            Self::Index | Self::Health | Self::Ready | Self::Status => false,
+            Self::Metrics => !from_loopback,
+            _ => true,
+        }
+    }
+}
+
+/// What a head leads to.
+pub enum Plan {
+    /// An answer at once, whatever the body is.
+    Answer(Response),
+    /// The route, once its body of at most so many bytes is there.
+    Read {
+        /// Largest body in bytes.
+        body_bytes_max: usize,
+    },
+}
+
+/// A request with its body.
+pub struct Request<'a> {
+    /// The head.
+    pub head: &'a Head<'a>,
+    /// The whole body.
+    pub body: &'a [u8],
+}
+
+/// Decides from the head alone.
+pub fn examine(services: &mut Services<'_>, head: &Head<'_>) -> Plan {
+    let plan = find_route(services, head).and_then(|route| check(services, head, &route));
+    match plan {
+        Ok(body_bytes_max) => Plan::Read { body_bytes_max },
+        Err(response) => Plan::Answer(with_cors(services, head, *response)),
+    }
+}
+
+/// Answers a request that [`examine`] let pass.
+pub fn answer(services: &mut Services<'_>, decoder: &mut Decoder, request: &Request<'_>) -> Response {
+    let head = request.head;
+    let response = match find_route(services, head) {
+        Ok(route) => run(services, decoder, request, &route).unwrap_or_else(|error| refusal(services.delivery, &error)),
+        Err(response) => *response,
+    };
+    with_cors(services, head, response)
+}
+
+fn find_route(services: &mut Services<'_>, head: &Head<'_>) -> Result<Route, Box<Response>> {
+    let refused = access::check_host(services.config, head)
+        .and_then(|()| access::check_origin(services.config, head).map(|_| ()))
+        .err();
+    if let Some(error) = refused {
+        return Err(Box::new(refusal(services.delivery, &error)));
+    }
+    Route::find(head.path).ok_or_else(|| Box::new(problem(404, &ErrorCode::NotFound.into())))
+}
+
+fn check(services: &mut Services<'_>, head: &Head<'_>, route: &Route) -> Result<usize, Box<Response>> {
+    check_method(head, route)?;
+    if head.content_encoded {
+        return Err(unsupported("Encoded bodies are not read."));
+    }
+    let mut limit = services.config.max_message_bytes;
+    if route.needs_token(services.from_loopback) {
+        let identity = access::authenticate(services.policy, head)
+            .map_err(|error| Box::new(refusal(services.delivery, &error)))?;
+        if identity.is_service {
+            limit = services.config.max_service_message_bytes;
+        }
+    }
+    if route.takes_body() && !is_json(head) {
+        return Err(unsupported("The body must be application/json."));
+    }
+    Ok(limit as usize)
+}
+
+fn check_method(head: &Head<'_>, route: &Route) -> Result<(), Box<Response>> {
+    match (head.method, route.takes_body()) {
+        ("GET" | "HEAD", false) | ("POST", true) => Ok(()),
+        ("OPTIONS", _) => Err(Box::new(Response::empty(204).with("Allow", route.methods()))),
+        _ => {
+            let error = ProtocolError::with_message(ErrorCode::BadMessage, "This method is not for this path.");
+            Err(Box::new(problem(405, &error).with("Allow", route.methods())))
+        }
+    }
+}
+
+fn unsupported(message: &'static str) -> Box<Response> {
+    Box::new(problem(415, &ProtocolError::with_message(ErrorCode::BadMessage, message)))
+}
+
+/// Whether the body says it is JSON. A body of no bytes says nothing and is judged by its shape.
+fn is_json(head: &Head<'_>) -> bool {
+    let essence = |value: &[u8]| value.split(|b| *b == b';').next().unwrap_or(b"").trim_ascii().to_ascii_lowercase();
+    match head.header("Content-Type") {
+        Some(value) => essence(value) == b"application/json",
+        None => matches!(head.body, BodyLength::None | BodyLength::Sized(0)),
+    }
+}
+
+fn run(
+    services: &mut Services<'_>,
+    decoder: &mut Decoder,
+    request: &Request<'_>,
+    route: &Route,
+) -> Result<Response, ProtocolError> {
+    match route {
+        Route::Index => Ok(views::index(services)),
+        Route::Health => Ok(Response::text(200, "ok\n")),
+        Route::Ready if services.draining => Err(ErrorCode::Draining.into()),
+        Route::Ready => Ok(Response::text(200, "ready\n")),
+        Route::Metrics => Ok(views::metrics(services)),
+        Route::Status => Ok(views::status(services)),
+        Route::SessionConnections(name) => {
+            let identity = access::authenticate(services.policy, request.head)?;
+            views::session_connections(services, &identity, name)
+        }
+        Route::Send => publishing(services, request)
+            .and_then(|caller| publish::publish(services, decoder, &caller, request.body, publish::SEND)),
+        Route::Broadcast => publishing(services, request)
+            .and_then(|caller| publish::publish(services, decoder, &caller, request.body, publish::BROADCAST)),
+        Route::NotifyOperation => {
+            publishing(services, request).and_then(|caller| operation::notify(services, &caller, request.body))
+        }
+    }
+}
+
+/// Who publishes over REST.
+pub struct Caller {
+    /// The token's user.
+    pub identity: Identity,
+    /// The user's own connection that `Hashi-Connection` names.
+    pub row: Option<u32>,
+}
+
+fn publishing(services: &Services<'_>, request: &Request<'_>) -> Result<Caller, ProtocolError> {
+    let identity = access::authenticate(services.policy, request.head)?;
+    let row = own_connection(services, request.head, &identity)?;
+    Ok(Caller { identity, row })
+}
+
+fn own_connection(services: &Services<'_>, head: &Head<'_>, identity: &Identity) -> Result<Option<u32>, ProtocolError> {
+    const UNKNOWN: ProtocolError =
+        ProtocolError::with_message(ErrorCode::BadMessage, "This is not an open connection of yours.")
+            .in_field("Hashi-Connection");
+    let Some(value) = head.header("Hashi-Connection") else {
+        return Ok(None);
+    };
+    let tables = &services.delivery.tables;
+    let id = std::str::from_utf8(value).ok().and_then(crate::message::decode::parse_connection_id).ok_or(UNKNOWN)?;
+    let slot = tables.connections.find(id).ok_or(UNKNOWN)?;
+    let is_open = tables.connections.state(slot) == State::Open;
+    let owner = tables.connections.profile(slot).personal.filter(|_| is_open);
+    let is_own = owner.and_then(|personal| tables.sessions.user_of(personal)) == Some(&identity.user_id);
+    if is_own { Ok(Some(slot)) } else { Err(UNKNOWN) }
+}
+
+/// Lets pages of allowed origins read the answer, and tells them what they may send.
+fn with_cors(services: &Services<'_>, head: &Head<'_>, response: Response) -> Response {
+    let Ok(Some(origin)) = access::check_origin(services.config, head) else {
+        return response;
+    };
+    let response = response
+        .with("Access-Control-Allow-Origin", origin)
+        .with("Access-Control-Expose-Headers", "Retry-After")
+        .with("Vary", "Origin");
+    if head.method != "OPTIONS" {
+        return response;
+    }
+    response
+        .with("Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS")
+        .with(
+            "Access-Control-Allow-Headers",
+            "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Hashi-Connection",
+        )
+        .with("Access-Control-Max-Age", "600")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_found_and_decoded() {
+        assert_eq!(Route::find("/ws-api/status"), Some(Route::Status));
+        assert_eq!(Route::find("/ws-api/status/"), None);
+        let session = Route::find("/ws-api/connections/session/a%2Fb%20c");
+        assert_eq!(session, Some(Route::SessionConnections("a/b c".into())));
+        assert_eq!(Route::find("/ws-api/connections/session/%zz"), None);
+    }
+}

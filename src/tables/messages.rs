@@ -1,0 +1,212 @@
+//! Stored messages: immutable frames, encoded once, with a plain reference count.
+//!
+//! Their bytes lie in buffers of a few sizes that are used again. The bytes in use have a limit: beyond it nothing more
+//! is stored, and the answer is `overloaded`.
+
+use slab::Slab;
+
+use super::{MessageId, SessionId};
+use crate::message::Priority;
+
+/// The smallest buffer; the others double it.
+const BUFFER_BYTES_MIN: usize = 256;
+/// Sizes that are kept for reuse: 256 B to 64 KiB. Larger buffers are freed.
+const SIZES: usize = 9;
+/// Free buffers kept over all sizes, in bytes.
+const FREE_BYTES_KEPT: usize = 8 * 1024 * 1024;
+
+/// Where a message belongs and what replaces it.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// The session it was published to.
+    pub session: SessionId,
+    /// Its position there.
+    pub seq: u64,
+}
+
+/// What a message replaces older ones of: a hash of session, type and key. It is 128 bits wide under this server's own
+/// seed, so that two topics never meet in practice and nobody can make them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Topic(pub(super) u128);
+
+/// What is known of a stored message besides its bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Description {
+    /// The ring it travels in.
+    pub priority: Priority,
+    /// Its session and position; `None` for messages without a sequence.
+    pub place: Option<Place>,
+    /// Set for keyed messages.
+    pub topic: Option<Topic>,
+    /// When it was published, monotonic nanoseconds; zero for what is not measured.
+    pub published_ns: u64,
+}
+
+struct Stored {
+    frame: Vec<u8>,
+    references: u32,
+    description: Description,
+}
+
+/// The table.
+pub struct Messages {
+    rows: Slab<Stored>,
+    free: [Vec<Vec<u8>>; SIZES],
+    free_bytes: usize,
+    used_bytes: usize,
+    bytes_max: usize,
+}
+
+/// The server holds as many bytes of messages as it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfMemory;
+
+fn size_class(bytes: usize) -> usize {
+    (bytes.next_power_of_two().max(BUFFER_BYTES_MIN) / BUFFER_BYTES_MIN).trailing_zeros() as usize
+}
+
+impl Messages {
+    /// An empty table that stores at most `bytes_max` bytes.
+    pub fn new(bytes_max: usize) -> Self {
+        Self { rows: Slab::new(), free: Default::default(), free_bytes: 0, used_bytes: 0, bytes_max }
+    }
+
+    /// Messages stored.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether nothing is stored.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Bytes of the buffers in use.
+    pub const fn used_bytes(&self) -> usize {
+        self.used_bytes
+    }
+
+    /// Stores a copy of `frame` with one reference, the caller's.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`] at the limit.
+    pub fn store(&mut self, frame: &[u8], description: Description) -> Result<MessageId, OutOfMemory> {
+        if self.used_bytes + frame.len() > self.bytes_max {
+            return Err(OutOfMemory);
+        }
+        Ok(self.store_small(frame, description))
+    }
+
+    /// Stores what must go out even at the limit: the server's own short messages. The queue they go into bounds them.
+    pub fn store_small(&mut self, frame: &[u8], description: Description) -> MessageId {
+        let mut buffer = self.take_buffer(frame.len());
+        buffer.extend_from_slice(frame);
+        self.used_bytes += buffer.capacity();
+        let index = self.rows.insert(Stored { frame: buffer, references: 1, description });
+        MessageId(u32::try_from(index).expect("ok because memory ends before 2^32 messages"))
+    }
+
+    /// The frame as it goes out.
+    pub fn frame(&self, id: MessageId) -> &[u8] {
+        &self.rows[id.0 as usize].frame
+    }
+
+    /// What is known of the message.
+    pub fn description(&self, id: MessageId) -> &Description {
+        &self.rows[id.0 as usize].description
+    }
+
+    /// Adds references.
+    pub fn retain(&mut self, id: MessageId, count: u32) {
+        self.rows[id.0 as usize].references += count;
+    }
+
+    /// Drops one reference; the last one frees the message. Returns whether it did.
+    pub fn release(&mut self, id: MessageId) -> bool {
+        let row = &mut self.rows[id.0 as usize];
+        row.references -= 1;
+        if row.references > 0 {
+            return false;
+        }
+        let buffer = self.rows.remove(id.0 as usize).frame;
+        self.used_bytes -= buffer.capacity();
+        self.give_back(buffer);
+        true
+    }
+
+    fn take_buffer(&mut self, bytes: usize) -> Vec<u8> {
+        let class = size_class(bytes);
+        let Some(list) = self.free.get_mut(class) else {
+            return Vec::with_capacity(bytes);
+        };
+        match list.pop() {
+            Some(buffer) => {
+                self.free_bytes -= buffer.capacity();
+                buffer
+            }
+            None => Vec::with_capacity(BUFFER_BYTES_MIN << class),
+        }
+    }
+
+    fn give_back(&mut self, mut buffer: Vec<u8>) {
+        let bytes = buffer.capacity();
+        if self.free_bytes + bytes > FREE_BYTES_KEPT {
+            return;
+        }
+        if let Some(list) = self.free.get_mut(size_class(bytes)) {
+            buffer.clear();
+            self.free_bytes += bytes;
+            list.push(buffer);
+        }
+    }
+
+    /// Checks counts and sums.
+    pub fn invariants(&self) {
+        assert!(self.rows.iter().all(|(_, row)| row.references > 0));
+        assert_eq!(self.used_bytes, self.rows.iter().map(|(_, row)| row.frame.capacity()).sum::<usize>());
+        assert_eq!(self.free_bytes, self.free.iter().flatten().map(Vec::capacity).sum::<usize>());
+    }
+
+    /// References of one message; for the invariants of the tables that hold them.
+    pub fn references(&self, id: MessageId) -> u32 {
+        self.rows[id.0 as usize].references
+    }
+
+    /// Every stored message; for the invariants of the tables that refer to them.
+    pub fn ids(&self) -> impl Iterator<Item = MessageId> + '_ {
+        self.rows.iter().map(|(index, _)| MessageId(index as u32))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: Description = Description { priority: Priority::Normal, place: None, topic: None, published_ns: 0 };
+
+    #[test]
+    fn the_last_reference_frees_and_the_buffer_is_used_again() {
+        let mut messages = Messages::new(1 << 20);
+        let id = messages.store(b"frame", PLAIN).unwrap();
+        messages.retain(id, 2);
+        assert_eq!(messages.frame(id), b"frame");
+        assert!(!messages.release(id));
+        assert!(!messages.release(id));
+        assert!(messages.release(id));
+        messages.invariants();
+        assert_eq!((messages.len(), messages.used_bytes(), messages.free_bytes), (0, 0, BUFFER_BYTES_MIN));
+        let id = messages.store(b"other", PLAIN).unwrap();
+        assert_eq!((messages.frame(id), messages.free_bytes), (&b"other"[..], 0));
+    }
+
+    #[test]
+    fn the_limit_refuses_and_large_buffers_are_not_kept() {
+        let mut messages = Messages::new(100_000);
+        let id = messages.store(&[7; 90_000], PLAIN).unwrap();
+        assert_eq!(messages.store(&[7; 20_000], PLAIN), Err(OutOfMemory));
+        assert!(messages.release(id));
+        assert_eq!(messages.free_bytes, 0);
+        messages.store(&[7; 20_000], PLAIN).unwrap();
+        messages.invariants();
+    }
+}

@@ -1,0 +1,625 @@
+//! What waits to be written: three rings for each row, the lists of rows that have something, and what is owed.
+//!
+//! A push is a few integers. Limits are not looked at here: [`crate::delivery::overflow`] does it, once per tick, for rows
+//! whose socket takes no more.
+
+use std::collections::VecDeque;
+
+use rustc_hash::FxHashMap;
+
+use super::rings::{Ring, RingPool};
+use super::{MessageId, Messages, SessionId};
+use crate::config::limits::{BATCH_BYTES, NORMAL_WEIGHT};
+use crate::message::Priority;
+
+/// The bits of `Output::flags` that say in which dirty lists the row is.
+const DIRTY: [u8; 3] = [1, 2, 4];
+/// The socket took less than was offered and has not become writable since.
+const BLOCKED: u8 = 8;
+/// The row has entries in the side table of owed gaps.
+const OWES: u8 = 16;
+
+/// One row, one cache line: what a push and a drain touch.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+struct Output {
+    /// By priority.
+    rings: [Ring; 3],
+    /// Bytes of the entries in the rings, without the partial one.
+    queued_bytes: u32,
+    /// The message of which a part is written, `MessageId::NONE` if there is none. It has left its ring.
+    partial: u32,
+    /// How much of it is written.
+    partial_offset: u32,
+    /// Bytes of normal messages sent that low ones have not yet had their share of.
+    credit: i32,
+    flags: u8,
+}
+
+const _: () = assert!(size_of::<Output>() == 64);
+
+const EMPTY: Output = Output {
+    rings: [Ring::EMPTY; 3],
+    queued_bytes: 0,
+    partial: MessageId::NONE,
+    partial_offset: 0,
+    credit: 0,
+    flags: 0,
+};
+
+/// What was lost to a row and not yet told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owed {
+    /// Messages of a session: at least one of `from..=to`.
+    Session {
+        /// The session.
+        session: SessionId,
+        /// The lowest position lost.
+        from: u64,
+        /// The highest position lost.
+        to: u64,
+    },
+    /// Messages without a sequence.
+    Direct {
+        /// How many.
+        count: u64,
+    },
+}
+
+/// One message of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Entry {
+    id: MessageId,
+    ring: u8,
+    credit_after: i32,
+}
+
+/// What one row would write next. Reused from row to row.
+#[derive(Default)]
+pub struct Batch {
+    entries: Vec<Entry>,
+    /// The message in progress and how much of it is written.
+    partial: Option<(MessageId, usize)>,
+    bytes: usize,
+    counted_bytes: usize,
+    largest: usize,
+}
+
+impl Batch {
+    /// The messages after the partial one, in order.
+    pub fn ids(&self) -> impl ExactSizeIterator<Item = MessageId> + '_ {
+        self.entries.iter().map(|entry| entry.id)
+    }
+
+    /// The message in progress and how many of its bytes are written.
+    pub const fn partial(&self) -> Option<(MessageId, usize)> {
+        self.partial
+    }
+
+    /// Bytes to write.
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Bytes of normal and low messages among them.
+    pub const fn counted_bytes(&self) -> usize {
+        self.counted_bytes
+    }
+
+    /// Bytes of the largest message.
+    pub const fn largest(&self) -> usize {
+        self.largest
+    }
+
+    fn clear(&mut self) {
+        self.entries.clear();
+        self.partial = None;
+        (self.bytes, self.counted_bytes, self.largest) = (0, 0, 0);
+    }
+
+    fn has_room(&self, bytes: usize) -> bool {
+        self.bytes == 0 || self.bytes + bytes <= BATCH_BYTES
+    }
+
+    fn add(&mut self, id: MessageId, priority: Priority, bytes: usize, credit_after: i32) {
+        self.entries.push(Entry { id, ring: priority as u8, credit_after });
+        self.bytes += bytes;
+        self.largest = self.largest.max(bytes);
+        if priority != Priority::High {
+            self.counted_bytes += bytes;
+        }
+    }
+}
+
+/// The table.
+#[derive(Default)]
+pub struct Outputs {
+    rows: Vec<Output>,
+    pool: RingPool,
+    /// Rows with something in their ring of this priority, in the order they got it.
+    dirty: [VecDeque<u32>; 3],
+    owed: FxHashMap<u32, Vec<Owed>>,
+    /// Ring entries of all rows.
+    entries: usize,
+    /// Those of blocked rows among them.
+    blocked_entries: usize,
+}
+
+impl Outputs {
+    /// Makes room for a row. Its queues must be empty.
+    pub fn open(&mut self, slot: u32) {
+        let len = slot as usize + 1;
+        if self.rows.len() < len {
+            self.rows.resize(len, EMPTY);
+        }
+        assert!(self.is_idle(slot), "a freed row still has something to write");
+        self.rows[slot as usize] = EMPTY;
+    }
+
+    /// Ring entries of all rows.
+    pub const fn entries(&self) -> usize {
+        self.entries
+    }
+
+    /// Ring entries that wait for this server, not for their sockets.
+    pub const fn backlog(&self) -> usize {
+        self.entries - self.blocked_entries
+    }
+
+    /// Blocks of rings in use.
+    pub fn used_blocks(&self) -> usize {
+        self.pool.used_blocks()
+    }
+
+    /// Entries in the row's rings.
+    pub fn len(&self, slot: u32) -> usize {
+        self.rows[slot as usize].rings.iter().map(Ring::len).sum()
+    }
+
+    /// Entries in one ring of the row.
+    pub fn ring_len(&self, slot: u32, priority: Priority) -> usize {
+        self.rows[slot as usize].rings[priority.index()].len()
+    }
+
+    /// Bytes of the entries in the row's rings.
+    pub fn queued_bytes(&self, slot: u32) -> u32 {
+        self.rows[slot as usize].queued_bytes
+    }
+
+    /// Whether nothing waits to be written, not even the rest of a message.
+    pub fn is_idle(&self, slot: u32) -> bool {
+        let row = &self.rows[slot as usize];
+        row.partial == MessageId::NONE && row.flags & OWES == 0 && row.rings.iter().all(Ring::is_empty)
+    }
+
+    /// Whether the row's socket took less than was offered.
+    pub fn is_blocked(&self, slot: u32) -> bool {
+        self.rows[slot as usize].flags & BLOCKED != 0
+    }
+
+    /// Queues a message of `bytes` bytes. The reference to it is now the ring's.
+    pub fn push(&mut self, slot: u32, priority: Priority, id: MessageId, bytes: u32) {
+        let row = &mut self.rows[slot as usize];
+        self.pool.push(&mut row.rings[priority.index()], id.0);
+        row.queued_bytes += bytes;
+        self.entries += 1;
+        if row.flags & BLOCKED != 0 {
+            self.blocked_entries += 1;
+        }
+        let bit = DIRTY[priority.index()];
+        if row.flags & bit == 0 {
+            row.flags |= bit;
+            self.dirty[priority.index()].push_back(slot);
+        }
+    }
+
+    /// Rows in the dirty list of a priority, some of them perhaps stale.
+    pub fn dirty_len(&self, priority: Priority) -> usize {
+        self.dirty[priority.index()].len()
+    }
+
+    /// Whether any row waits to be visited.
+    pub fn is_dirty(&self) -> bool {
+        self.dirty.iter().any(|list| !list.is_empty())
+    }
+
+    /// Takes the next row off the dirty list of a priority; `None` inside if it was served meanwhile.
+    pub fn next_dirty(&mut self, priority: Priority) -> Option<Option<u32>> {
+        let slot = self.dirty[priority.index()].pop_front()?;
+        let row = &mut self.rows[slot as usize];
+        let bit = DIRTY[priority.index()];
+        let was_set = row.flags & bit != 0;
+        row.flags &= !bit;
+        Some((was_set && !self.is_idle(slot)).then_some(slot))
+    }
+
+    /// Puts a row that still has something back on the list of the highest priority it holds.
+    pub fn mark(&mut self, slot: u32) {
+        if self.is_idle(slot) {
+            return;
+        }
+        let row = &mut self.rows[slot as usize];
+        let index = row.rings.iter().position(|ring| !ring.is_empty()).unwrap_or(0);
+        if row.flags & DIRTY[index] == 0 {
+            row.flags |= DIRTY[index];
+            self.dirty[index].push_back(slot);
+        }
+    }
+
+    /// The socket took less than was offered.
+    pub fn block(&mut self, slot: u32) {
+        if !self.is_blocked(slot) {
+            self.blocked_entries += self.len(slot);
+            self.rows[slot as usize].flags |= BLOCKED;
+        }
+    }
+
+    /// The socket takes bytes again.
+    pub fn unblock(&mut self, slot: u32) {
+        if self.is_blocked(slot) {
+            self.blocked_entries -= self.len(slot);
+            self.rows[slot as usize].flags &= !BLOCKED;
+            self.mark(slot);
+        }
+    }
+
+    /// Fills `batch` with what the row writes next: the rest of a message, then all of high, then normal and low by
+    /// weight, up to one batch.
+    pub fn collect(&self, slot: u32, messages: &Messages, batch: &mut Batch) {
+        batch.clear();
+        let row = &self.rows[slot as usize];
+        if row.partial != MessageId::NONE {
+            let id = MessageId(row.partial);
+            let offset = row.partial_offset as usize;
+            batch.partial = Some((id, offset));
+            batch.bytes = messages.frame(id).len() - offset;
+            batch.largest = batch.bytes;
+        }
+        let sized = |value: u32| (MessageId(value), messages.frame(MessageId(value)).len());
+        let mut heads = row.rings.each_ref().map(|ring| self.pool.iter(ring).map(sized).peekable());
+        let [high, normal, low] = &mut heads;
+        let mut credit = row.credit;
+        while let Some((id, bytes)) = high.next_if(|(_, bytes)| batch.has_room(*bytes)) {
+            batch.add(id, Priority::High, bytes, credit);
+        }
+        if high.peek().is_some() {
+            return;
+        }
+        loop {
+            let low_bytes = low.peek().map(|(_, bytes)| *bytes);
+            let (ring, priority) = match (normal.peek(), low_bytes) {
+                (None, None) => return,
+                (Some(_), None) => (&mut *normal, Priority::Normal),
+                (None, Some(_)) => (&mut *low, Priority::Low),
+                (Some(_), Some(bytes)) if credit >= weighted(bytes) => (&mut *low, Priority::Low),
+                (Some(_), Some(_)) => (&mut *normal, Priority::Normal),
+            };
+            let Some((id, bytes)) = ring.next_if(|(_, bytes)| batch.has_room(*bytes)) else {
+                return;
+            };
+            credit = match (priority, low_bytes) {
+                (Priority::Normal, Some(_)) => credit.saturating_add(i32::try_from(bytes).unwrap_or(i32::MAX)),
+                (Priority::Low, Some(bytes)) => (credit - weighted(bytes)).max(0),
+                _ => 0,
+            };
+            batch.add(id, priority, bytes, credit);
+        }
+    }
+
+    /// Takes off what was written: `written` bytes of `batch`, which was collected from this row just before. `done` is
+    /// called for every message that is completely written.
+    pub fn consume(
+        &mut self,
+        slot: u32,
+        batch: &Batch,
+        mut written: usize,
+        messages: &mut Messages,
+        mut done: impl FnMut(&mut Messages, MessageId),
+    ) {
+        if let Some((id, offset)) = batch.partial {
+            let rest = messages.frame(id).len() - offset;
+            if written < rest {
+                self.rows[slot as usize].partial_offset += written as u32;
+                return;
+            }
+            written -= rest;
+            self.rows[slot as usize].partial = MessageId::NONE;
+            self.rows[slot as usize].partial_offset = 0;
+            done(messages, id);
+        }
+        for entry in &batch.entries {
+            if written == 0 {
+                return;
+            }
+            let bytes = messages.frame(entry.id).len();
+            self.take(slot, entry, bytes as u32);
+            if written < bytes {
+                let row = &mut self.rows[slot as usize];
+                (row.partial, row.partial_offset) = (entry.id.0, written as u32);
+                return;
+            }
+            written -= bytes;
+            done(messages, entry.id);
+        }
+    }
+
+    /// Takes one entry off its ring.
+    fn take(&mut self, slot: u32, entry: &Entry, bytes: u32) {
+        let row = &mut self.rows[slot as usize];
+        let popped = self.pool.pop(&mut row.rings[usize::from(entry.ring)]);
+        assert_eq!(popped, Some(entry.id.0), "the batch is not this row's");
+        row.queued_bytes -= bytes;
+        row.credit = entry.credit_after;
+        self.entries -= 1;
+        if row.flags & BLOCKED != 0 {
+            self.blocked_entries -= 1;
+        }
+    }
+
+    /// The messages in one ring, oldest first.
+    pub fn ring(&self, slot: u32, priority: Priority) -> impl Iterator<Item = MessageId> + '_ {
+        self.pool.iter(&self.rows[slot as usize].rings[priority.index()]).map(MessageId)
+    }
+
+    /// Removes from one ring what `keep` refuses; the others keep their order.
+    pub fn retain(
+        &mut self,
+        slot: u32,
+        priority: Priority,
+        messages: &mut Messages,
+        mut keep: impl FnMut(&Messages, MessageId) -> bool,
+    ) {
+        let blocked = self.is_blocked(slot);
+        let row = &mut self.rows[slot as usize];
+        let ring = &mut row.rings[priority.index()];
+        for _ in 0..ring.len() {
+            let id = MessageId(self.pool.pop(ring).expect("ok because the ring has this many entries"));
+            if keep(messages, id) {
+                self.pool.push(ring, id.0);
+                continue;
+            }
+            row.queued_bytes -= messages.frame(id).len() as u32;
+            self.entries -= 1;
+            self.blocked_entries -= usize::from(blocked);
+            messages.release(id);
+        }
+    }
+
+    /// Forgets all that is queued, but not the rest of a message in progress: what follows must start on a frame boundary.
+    pub fn clear_rings(&mut self, slot: u32, messages: &mut Messages) {
+        for priority in Priority::ALL {
+            self.retain(slot, priority, messages, |_, _| false);
+        }
+        self.owed.remove(&slot);
+        self.rows[slot as usize].flags &= !OWES;
+    }
+
+    /// Forgets everything. The row can be freed then.
+    pub fn clear(&mut self, slot: u32, messages: &mut Messages) {
+        self.clear_rings(slot, messages);
+        let row = &mut self.rows[slot as usize];
+        if row.partial != MessageId::NONE {
+            messages.release(MessageId(row.partial));
+        }
+        let dirty = row.flags & (DIRTY[0] | DIRTY[1] | DIRTY[2]);
+        *row = Output { flags: dirty, ..EMPTY };
+        for (list, bit) in self.dirty.iter_mut().zip(DIRTY) {
+            if dirty & bit != 0 {
+                list.retain(|&other| other != slot);
+            }
+        }
+        self.rows[slot as usize].flags = 0;
+    }
+
+    /// Notes a loss; losses of one session that are not told yet become one range.
+    pub fn owe(&mut self, slot: u32, loss: Owed) {
+        let list = self.owed.entry(slot).or_default();
+        let merged = list.iter_mut().any(|owed| merge(owed, loss));
+        if !merged {
+            list.push(loss);
+        }
+        self.rows[slot as usize].flags |= OWES;
+    }
+
+    /// Takes what is owed, to be told now.
+    pub fn take_owed(&mut self, slot: u32) -> Vec<Owed> {
+        let row = &mut self.rows[slot as usize];
+        if row.flags & OWES == 0 {
+            return Vec::new();
+        }
+        row.flags &= !OWES;
+        self.owed.remove(&slot).unwrap_or_default()
+    }
+
+    /// Puts a message at the very front of the row: it leaves next, after the rest of one in progress.
+    pub fn push_front(&mut self, slot: u32, id: MessageId, bytes: u32) {
+        let mut waiting = Vec::new();
+        let row = &mut self.rows[slot as usize];
+        while let Some(value) = self.pool.pop(&mut row.rings[0]) {
+            waiting.push(value);
+        }
+        let behind = waiting.len();
+        self.push(slot, Priority::High, id, bytes);
+        let ring = &mut self.rows[slot as usize].rings[0];
+        for value in waiting {
+            self.pool.push(ring, value);
+        }
+        assert_eq!(self.rows[slot as usize].rings[0].len(), behind + 1);
+    }
+
+    /// Checks sums, lists and the references that the rings hold.
+    pub fn invariants(&self, messages: &Messages) {
+        let mut references: FxHashMap<MessageId, u32> = FxHashMap::default();
+        let (mut entries, mut blocked) = (0, 0);
+        for (slot, row) in self.rows.iter().enumerate() {
+            let slot = slot as u32;
+            let mut bytes = 0;
+            for priority in Priority::ALL {
+                for id in self.ring(slot, priority) {
+                    *references.entry(id).or_default() += 1;
+                    bytes += messages.frame(id).len() as u32;
+                    assert_eq!(messages.description(id).priority, priority);
+                }
+                let listed = self.dirty[priority.index()].contains(&slot);
+                assert_eq!(listed, row.flags & DIRTY[priority.index()] != 0, "row {slot}");
+            }
+            if row.partial != MessageId::NONE {
+                *references.entry(MessageId(row.partial)).or_default() += 1;
+            }
+            assert_eq!(row.queued_bytes, bytes);
+            assert_eq!(row.flags & OWES != 0, self.owed.contains_key(&slot));
+            entries += self.len(slot);
+            blocked += if self.is_blocked(slot) { self.len(slot) } else { 0 };
+        }
+        assert_eq!((self.entries, self.blocked_entries), (entries, blocked));
+        for id in messages.ids() {
+            assert_eq!(references.get(&id).copied().unwrap_or(0), messages.references(id));
+        }
+    }
+}
+
+fn weighted(bytes: usize) -> i32 {
+    i32::try_from(bytes).unwrap_or(i32::MAX).saturating_mul(NORMAL_WEIGHT)
+}
+
+/// Adds `loss` to what is owed if both are of one kind and session.
+fn merge(owed: &mut Owed, loss: Owed) -> bool {
+    match (owed, loss) {
+        (Owed::Session { session, from, to }, Owed::Session { session: s, from: f, to: t }) if *session == s => {
+            *from = (*from).min(f);
+            *to = (*to).max(t);
+            true
+        }
+        (Owed::Direct { count }, Owed::Direct { count: more }) => {
+            *count += more;
+            true
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tables::messages::Description;
+
+    fn store(messages: &mut Messages, priority: Priority, text: &[u8]) -> MessageId {
+        let description = Description { priority, place: None, topic: None, published_ns: 0 };
+        messages.store(text, description).unwrap()
+    }
+
+    struct Bench {
+        outputs: Outputs,
+        messages: Messages,
+        batch: Batch,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let mut outputs = Outputs::default();
+            outputs.open(0);
+            Self { outputs, messages: Messages::new(1 << 30), batch: Batch::default() }
+        }
+
+        fn push(&mut self, priority: Priority, text: &[u8]) {
+            let id = store(&mut self.messages, priority, text);
+            self.outputs.push(0, priority, id, text.len() as u32);
+        }
+
+        /// Writes up to `room` bytes of one batch; what came out.
+        fn write(&mut self, room: usize) -> Vec<u8> {
+            self.outputs.collect(0, &self.messages, &mut self.batch);
+            let mut bytes = Vec::new();
+            if let Some((id, offset)) = self.batch.partial() {
+                bytes.extend_from_slice(&self.messages.frame(id)[offset..]);
+            }
+            for id in self.batch.ids() {
+                bytes.extend_from_slice(self.messages.frame(id));
+            }
+            assert_eq!(bytes.len(), self.batch.bytes());
+            bytes.truncate(room);
+            self.outputs.consume(0, &self.batch, bytes.len(), &mut self.messages, |messages, id| {
+                messages.release(id);
+            });
+            self.outputs.invariants(&self.messages);
+            bytes
+        }
+    }
+
+    #[test]
+    fn high_goes_first_and_a_message_in_progress_is_finished_before_it() {
+        let mut bench = Bench::new();
+        bench.push(Priority::Low, b"lllll");
+        bench.push(Priority::Normal, b"nnnnn");
+        assert_eq!(bench.write(3), b"nnn");
+        bench.push(Priority::High, b"hhhhh");
+        assert_eq!(bench.write(100), b"nnhhhhhlllll");
+        assert!(bench.outputs.is_idle(0) && bench.messages.is_empty());
+    }
+
+    #[test]
+    fn every_split_gives_the_same_stream() {
+        for room in 1..20 {
+            let mut bench = Bench::new();
+            for text in [&b"abc"[..], b"d", b"efghijk", b"lm"] {
+                bench.push(Priority::Normal, text);
+            }
+            let mut all = Vec::new();
+            while !bench.outputs.is_idle(0) {
+                all.extend(bench.write(room));
+            }
+            assert_eq!(all, b"abcdefghijklm");
+        }
+    }
+
+    #[test]
+    fn normal_and_low_share_eight_to_one_by_bytes() {
+        let mut bench = Bench::new();
+        for _ in 0..2000 {
+            bench.push(Priority::Normal, &[b'n'; 100]);
+            bench.push(Priority::Low, &[b'l'; 100]);
+        }
+        let bytes = bench.write(usize::MAX);
+        let low = bytes.iter().filter(|b| **b == b'l').count();
+        assert!(bytes.len() <= BATCH_BYTES && bytes.len() > BATCH_BYTES - 200);
+        let share = low as f64 / bytes.len() as f64;
+        assert!((share - 1.0 / 9.0).abs() < 0.01, "{share}");
+    }
+
+    #[test]
+    fn one_message_larger_than_a_batch_goes_alone() {
+        let mut bench = Bench::new();
+        bench.push(Priority::Normal, &[b'x'; 2 * BATCH_BYTES]);
+        bench.push(Priority::Normal, b"y");
+        assert_eq!(bench.write(usize::MAX).len(), 2 * BATCH_BYTES);
+        assert_eq!(bench.write(usize::MAX), b"y");
+    }
+
+    #[test]
+    fn dirty_lists_hold_a_row_once_and_forget_it_when_it_closes() {
+        let mut bench = Bench::new();
+        bench.push(Priority::Normal, b"a");
+        bench.push(Priority::Normal, b"b");
+        assert_eq!(bench.outputs.dirty_len(Priority::Normal), 1);
+        bench.outputs.block(0);
+        assert_eq!((bench.outputs.entries(), bench.outputs.backlog()), (2, 0));
+        bench.outputs.clear(0, &mut bench.messages);
+        bench.outputs.invariants(&bench.messages);
+        assert_eq!(bench.outputs.next_dirty(Priority::Normal), None);
+        bench.outputs.open(0);
+        assert!(bench.messages.is_empty());
+    }
+
+    #[test]
+    fn losses_of_one_session_become_one_range_and_the_gap_goes_to_the_front() {
+        let mut bench = Bench::new();
+        bench.push(Priority::High, b"h");
+        let id = store(&mut bench.messages, Priority::High, b"gap");
+        bench.outputs.push_front(0, id, 3);
+        assert_eq!(bench.write(100), b"gaph");
+        bench.outputs.owe(0, Owed::Direct { count: 1 });
+        bench.outputs.owe(0, Owed::Direct { count: 2 });
+        assert_eq!(bench.outputs.take_owed(0), [Owed::Direct { count: 3 }]);
+        assert!(bench.outputs.take_owed(0).is_empty());
+    }
+}

@@ -1,0 +1,260 @@
+//! A hashed timing wheel: one timer per key, constant time to arm and to disarm.
+//!
+//! Keys are small integers, row slots. A timer may fire up to one wheel tick late, never early. Timers further away than
+//! one turn stay in their bucket and are looked at once a turn.
+
+use crate::config::limits::{WHEEL_BUCKETS, WHEEL_TICK_MS};
+
+const NONE: u32 = u32::MAX;
+
+/// The wheel and its keys' links.
+pub struct Wheel {
+    /// First key of each bucket.
+    heads: Vec<u32>,
+    /// One bit per bucket: whether it holds a key.
+    occupied: Vec<u64>,
+    /// Columns by key. A key whose `due` is zero is not armed.
+    due: Vec<u64>,
+    next: Vec<u32>,
+    previous: Vec<u32>,
+    /// The last wheel tick that was looked at.
+    current: u64,
+    armed: usize,
+}
+
+impl Default for Wheel {
+    fn default() -> Self {
+        Self {
+            heads: vec![NONE; WHEEL_BUCKETS],
+            occupied: vec![0; WHEEL_BUCKETS / 64],
+            due: Vec::new(),
+            next: Vec::new(),
+            previous: Vec::new(),
+            current: 0,
+            armed: 0,
+        }
+    }
+}
+
+const fn bucket_of(tick: u64) -> usize {
+    (tick % WHEEL_BUCKETS as u64) as usize
+}
+
+impl Wheel {
+    /// Armed keys.
+    pub const fn armed(&self) -> usize {
+        self.armed
+    }
+
+    /// When `key` fires, in milliseconds, rounded up to the wheel's resolution.
+    pub fn due_ms(&self, key: u32) -> Option<u64> {
+        self.due.get(key as usize).filter(|&&due| due != 0).map(|due| due * WHEEL_TICK_MS)
+    }
+
+    /// Arms `key` to fire at `due_ms`, in place of what it was armed for.
+    pub fn arm(&mut self, key: u32, due_ms: u64) {
+        self.disarm(key);
+        self.grow(key);
+        let tick = due_ms.div_ceil(WHEEL_TICK_MS).max(self.current + 1);
+        let bucket = bucket_of(tick);
+        let head = self.heads[bucket];
+        if head != NONE {
+            self.previous[head as usize] = key;
+        }
+        let at = key as usize;
+        (self.due[at], self.next[at], self.previous[at]) = (tick, head, NONE);
+        self.heads[bucket] = key;
+        self.occupied[bucket / 64] |= 1 << (bucket % 64);
+        self.armed += 1;
+    }
+
+    /// Forgets `key`'s timer, if it has one.
+    pub fn disarm(&mut self, key: u32) {
+        let at = key as usize;
+        if self.due.get(at).is_none_or(|&due| due == 0) {
+            return;
+        }
+        let bucket = bucket_of(self.due[at]);
+        let (next, previous) = (self.next[at], self.previous[at]);
+        if next != NONE {
+            self.previous[next as usize] = previous;
+        }
+        if previous == NONE {
+            self.heads[bucket] = next;
+        } else {
+            self.next[previous as usize] = next;
+        }
+        if self.heads[bucket] == NONE {
+            self.occupied[bucket / 64] &= !(1 << (bucket % 64));
+        }
+        self.due[at] = 0;
+        self.armed -= 1;
+    }
+
+    /// Moves the wheel to `now_ms` and appends the keys that are due to `fired`, at most about `budget` of them; they are
+    /// no longer armed. Returns true if there may be more.
+    pub fn expire(&mut self, now_ms: u64, budget: usize, fired: &mut Vec<u32>) -> bool {
+        let now = now_ms / WHEEL_TICK_MS;
+        let turn_start = now.saturating_sub(WHEEL_BUCKETS as u64 - 1);
+        self.current = self.current.max(turn_start.saturating_sub(1));
+        while self.current < now {
+            if fired.len() >= budget {
+                return true;
+            }
+            let Some(tick) = self.next_occupied_tick(self.current + 1, now) else {
+                break;
+            };
+            self.current = tick;
+            self.fire_bucket(bucket_of(tick), now, fired);
+        }
+        self.current = self.current.max(now);
+        false
+    }
+
+    /// When to look at the wheel next, in milliseconds: not later than the next timer, perhaps earlier.
+    pub fn next_due_ms(&self) -> Option<u64> {
+        let from = self.current + 1;
+        self.next_occupied_tick(from, from + WHEEL_BUCKETS as u64 - 1).map(|tick| tick * WHEEL_TICK_MS)
+    }
+
+    /// The first tick in `from..=to` whose bucket holds a key. At most one turn is searched, 64 buckets at a time.
+    fn next_occupied_tick(&self, from: u64, to: u64) -> Option<u64> {
+        if self.armed == 0 {
+            return None;
+        }
+        let mut tick = from;
+        while tick <= to {
+            let bucket = bucket_of(tick);
+            let word = self.occupied[bucket / 64] >> (bucket % 64);
+            if word != 0 {
+                let found = tick + u64::from(word.trailing_zeros());
+                return (found <= to).then_some(found);
+            }
+            tick += 64 - (bucket % 64) as u64;
+        }
+        None
+    }
+
+    fn fire_bucket(&mut self, bucket: usize, now: u64, fired: &mut Vec<u32>) {
+        let mut key = self.heads[bucket];
+        while key != NONE {
+            let next = self.next[key as usize];
+            if self.due[key as usize] <= now {
+                self.disarm(key);
+                fired.push(key);
+            }
+            key = next;
+        }
+    }
+
+    fn grow(&mut self, key: u32) {
+        let len = key as usize + 1;
+        if self.due.len() < len {
+            self.due.resize(len, 0);
+            self.next.resize(len, NONE);
+            self.previous.resize(len, NONE);
+        }
+    }
+
+    /// Checks that the lists and the columns agree.
+    pub fn invariants(&self) {
+        let mut seen = 0;
+        for (bucket, &head) in self.heads.iter().enumerate() {
+            let mut key = head;
+            let mut previous = NONE;
+            while key != NONE {
+                let due = self.due[key as usize];
+                assert!(due > self.current && bucket_of(due) == bucket);
+                assert_eq!(self.previous[key as usize], previous);
+                (previous, key) = (key, self.next[key as usize]);
+                seen += 1;
+            }
+            assert_eq!(self.occupied[bucket / 64] >> (bucket % 64) & 1 == 1, head != NONE);
+        }
+        assert_eq!(seen, self.armed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_empty_wheel_has_nothing_to_wait_for() {
+        let mut wheel = Wheel::default();
+        assert_eq!(wheel.next_due_ms(), None);
+        wheel.arm(3, 1);
+        wheel.disarm(3);
+        wheel.disarm(99);
+        assert_eq!((wheel.next_due_ms(), wheel.armed()), (None, 0));
+    }
+
+    #[test]
+    fn a_budget_leaves_the_rest_for_later() {
+        let mut wheel = Wheel::default();
+        for key in 0..100 {
+            wheel.arm(key, 100 + u64::from(key) * WHEEL_TICK_MS);
+        }
+        let mut fired = Vec::new();
+        assert!(wheel.expire(10_000, 10, &mut fired));
+        assert_eq!(fired.len(), 10);
+        assert!(!wheel.expire(10_000, 1000, &mut fired));
+        assert_eq!(fired, (0..100).collect::<Vec<_>>());
+    }
+
+    #[derive(Clone, Debug)]
+    enum Operation {
+        Arm(u32, u64),
+        Disarm(u32),
+        Advance(u64),
+    }
+
+    fn operation() -> impl Strategy<Value = Operation> {
+        prop_oneof![
+            3 => (0_u32..20, prop_oneof![0_u64..200, 0_u64..200_000]).prop_map(|(k, d)| Operation::Arm(k, d)),
+            1 => (0_u32..20).prop_map(Operation::Disarm),
+            2 => prop_oneof![0_u64..300, 0_u64..150_000].prop_map(Operation::Advance),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn fires_what_a_map_says(operations in proptest::collection::vec(operation(), 0..120)) {
+            let mut wheel = Wheel::default();
+            let mut model = BTreeMap::new();
+            let mut now = 0;
+            for operation in operations {
+                match operation {
+                    Operation::Arm(key, after) => {
+                        wheel.arm(key, now + after);
+                        model.insert(key, wheel.due_ms(key).unwrap());
+                        prop_assert!((now + after..=now + after + 2 * WHEEL_TICK_MS).contains(&model[&key]));
+                    }
+                    Operation::Disarm(key) => {
+                        wheel.disarm(key);
+                        model.remove(&key);
+                    }
+                    Operation::Advance(by) => {
+                        now += by;
+                        let mut fired = Vec::new();
+                        prop_assert!(!wheel.expire(now, usize::MAX, &mut fired));
+                        fired.sort_unstable();
+                        let due: Vec<u32> = model.iter().filter(|(_, due)| **due <= now).map(|(k, _)| *k).collect();
+                        prop_assert_eq!(&fired, &due);
+                        model.retain(|_, due| *due > now);
+                    }
+                }
+                wheel.invariants();
+                prop_assert_eq!(wheel.armed(), model.len());
+                if let Some(first) = model.values().min() {
+                    let next = wheel.next_due_ms().unwrap();
+                    prop_assert!(next <= *first && next > now - now % WHEEL_TICK_MS);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,984 @@
+//! HTTP/1.x request heads and the WebSocket upgrade: bytes in, a borrowed [`Head`] or the error to answer out.
+//!
+//! `httparse` finds the method, target, version and fields; this module adds what it leaves open: the limits, the
+//! tolerances that are refused here (bare LF, non-ASCII targets), and the meaning of the fields that frame a message
+//! (RFC 9112). Everything borrows from the caller's bytes, nothing is allocated.
+//!
+//! Not done: compression, transfer codings other than `chunked`, trailers' content, obs-fold, proxying.
+//!
+//! Weakness: a head that arrives in pieces is parsed again from its start each time, O(n²) in the number of reads. Fine
+//! while a head is at most 8 KiB and has one deadline: 8,000 reads of one byte cost about 10 ms in all. The exit is to
+//! remember the offset of the last full line.
+
+use std::borrow::Cow;
+use std::mem::MaybeUninit;
+
+use httparse::{Header, Status};
+use memchr::{memchr, memchr_iter};
+use thiserror::Error;
+
+/// Bytes of a whole request head, leading blank lines and the final CRLF included. What browsers send is under 4 KiB
+/// with cookies; the kept bytes of all connections whose head is incomplete are bounded by this.
+pub const HEAD_BYTES_MAX: usize = 8192;
+/// Fields of a head. Browsers send about 20, proxies add about 10.
+pub const HEADERS_MAX: usize = 64;
+/// Bytes of one field line without its CRLF. A bearer token of 2 to 3 KiB must fit.
+pub const LINE_BYTES_MAX: usize = 4096;
+/// Bytes of the request target. The longest route carries a percent-encoded session id, 3 * 255 bytes.
+pub const TARGET_BYTES_MAX: usize = 2048;
+/// Bytes of a method. The longest registered one has 17; more is noise on the port.
+pub const METHOD_BYTES_MAX: usize = 32;
+/// Blank lines skipped before a request line: old clients end a body with one too many (RFC 9112 section 2.2).
+pub const BLANK_LINES_MAX: usize = 2;
+/// Bytes between a chunk's size and its CRLF. No extension has a meaning here; signed uploads use about 90.
+pub const CHUNK_EXTENSION_BYTES_MAX: usize = 256;
+/// Bytes of all trailer fields together. They are read and dropped.
+pub const TRAILER_BYTES_MAX: usize = 4096;
+
+const _: () = assert!(METHOD_BYTES_MAX + TARGET_BYTES_MAX + " HTTP/1.1 \r\n".len() <= LINE_BYTES_MAX);
+const _: () = assert!(LINE_BYTES_MAX + TARGET_BYTES_MAX < HEAD_BYTES_MAX);
+
+/// Why a request cannot be read. The peer's fault, always: answer [`HttpError::status`] and close, since the end of the
+/// request is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum HttpError {
+    /// 400: not HTTP, or HTTP that two readers could understand in two ways. Says what was wrong.
+    #[error("malformed request: {0}")]
+    Malformed(&'static str),
+    /// 413: the body is longer than its limit, by its declared length or by what arrived.
+    #[error("body too large")]
+    BodyTooLarge,
+    /// 414: the target is longer than [`TARGET_BYTES_MAX`].
+    #[error("request target too long")]
+    TargetTooLong,
+    /// 417: an `Expect` other than `100-continue`.
+    #[error("unknown expectation")]
+    ExpectationFailed,
+    /// 431: the head, one line of it or the number of fields is over its limit. Says which.
+    #[error("request head too large: {0}")]
+    HeadTooLarge(&'static str),
+    /// 505: neither HTTP/1.1 nor HTTP/1.0.
+    #[error("HTTP version not supported")]
+    UnsupportedVersion,
+}
+
+impl HttpError {
+    /// What is wrong, for people.
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::Malformed(message) | Self::HeadTooLarge(message) => message,
+            Self::BodyTooLarge => "The body is larger than the limit.",
+            Self::TargetTooLong => "The request target is too long.",
+            Self::ExpectationFailed => "This expectation is not known.",
+            Self::UnsupportedVersion => "Only HTTP/1.0 and HTTP/1.1 are spoken here.",
+        }
+    }
+
+    /// The status to answer with (RFC 9110 section 15; 431 is RFC 6585 section 5).
+    pub fn status(self) -> u16 {
+        match self {
+            Self::Malformed(_) => 400,
+            Self::BodyTooLarge => 413,
+            Self::TargetTooLong => 414,
+            Self::ExpectationFailed => 417,
+            Self::HeadTooLarge(_) => 431,
+            Self::UnsupportedVersion => 505,
+        }
+    }
+}
+
+/// Room for the parsed fields of one head, 2 KiB on the caller's stack. Make it with [`header_slots`].
+pub type HeaderSlots<'b> = [MaybeUninit<Header<'b>>; HEADERS_MAX];
+
+/// Empty room for [`parse_head`]; costs nothing.
+pub const fn header_slots<'b>() -> HeaderSlots<'b> {
+    [const { MaybeUninit::uninit() }; HEADERS_MAX]
+}
+
+/// How the end of a request's body is found (RFC 9112 section 6.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyLength {
+    /// Neither `Content-Length` nor `Transfer-Encoding`: no body.
+    None,
+    /// `Content-Length`, in bytes; may be 0. Only declared: never allocate from it.
+    Sized(u64),
+    /// `Transfer-Encoding: chunked`.
+    Chunked,
+}
+
+/// One request head, borrowed from the bytes it was parsed from.
+#[derive(Debug)]
+pub struct Head<'a> {
+    /// The method as sent; it is case-sensitive (RFC 9110 section 9.1).
+    pub method: &'a str,
+    /// The path before `?`, not decoded, ASCII. Begins with `/`, but for `*` (OPTIONS) and the authority of a CONNECT.
+    pub path: &'a str,
+    /// What follows the first `?`, not decoded; `Some("")` for a bare `?`.
+    pub query: Option<&'a str>,
+    /// 1 for HTTP/1.1, 0 for HTTP/1.0.
+    pub minor_version: u8,
+    /// Host and optional port: of an absolute target, otherwise of `Host`, which may be empty. `None` only on HTTP/1.0.
+    pub host: Option<&'a str>,
+    /// Whether the client wants the connection kept after the answer (RFC 9112 section 9.3).
+    pub keep_alive: bool,
+    /// How the body after the head is delimited.
+    pub body: BodyLength,
+    /// A body follows once `100 Continue` was sent (RFC 9110 section 10.1.1). False without a body and on HTTP/1.0.
+    pub expect_continue: bool,
+    /// A `Content-Encoding` other than `identity` is present; answer 415.
+    pub content_encoded: bool,
+    /// Bytes of the input that the head took, blank lines before it included. The body or the first frame follows.
+    pub head_bytes: usize,
+    headers: &'a [Header<'a>],
+}
+
+/// Parses the head at the start of `bytes`. `Ok(None)`: not complete yet, call again with the same bytes and more.
+///
+/// # Errors
+/// [`HttpError`]: bad syntax and broken limits as soon as they are certain, so noise is not waited on; bad meaning (the
+/// form of the target, `Host`, the framing of the body, `Expect`) once the head is complete.
+pub fn parse_head<'h, 'b: 'h>(bytes: &'b [u8], slots: &'h mut HeaderSlots<'b>) -> Result<Option<Head<'h>>, HttpError> {
+    let window = &bytes[..bytes.len().min(HEAD_BYTES_MAX)];
+    let blank_bytes = skip_blank_lines(window)?;
+    let rest = &window[blank_bytes..];
+    let mut request = httparse::Request::new(&mut []);
+    let parsed = request.parse_with_uninit_headers(rest, slots).map_err(|error| explain(error, rest))?;
+    match parsed {
+        Status::Complete(len) => {
+            check_lines(&rest[..len])?;
+            Head::from_parsed(request, blank_bytes + len).map(Some)
+        }
+        Status::Partial => {
+            check_lines(rest)?;
+            if window.len() == HEAD_BYTES_MAX { Err(HttpError::HeadTooLarge("total")) } else { Ok(None) }
+        }
+    }
+}
+
+impl<'a> Head<'a> {
+    fn from_parsed<'b: 'a>(request: httparse::Request<'a, 'b>, head_bytes: usize) -> Result<Self, HttpError> {
+        let (Some(method), Some(target), Some(minor_version)) = (request.method, request.path, request.version) else {
+            return Err(HttpError::Malformed("request line"));
+        };
+        let headers: &'a [Header<'a>] = request.headers;
+        let target = parse_target(method, target)?;
+        let host = parse_host(headers, minor_version)?;
+        let body = parse_body_length(headers, minor_version)?;
+        let has_body = !matches!(body, BodyLength::None | BodyLength::Sized(0));
+        let expects = parse_expect(headers)?;
+        Ok(Self {
+            method,
+            path: target.path,
+            query: target.query,
+            minor_version,
+            host: target.host.or(host),
+            keep_alive: parse_keep_alive(headers, minor_version),
+            body,
+            expect_continue: expects && has_body && minor_version >= 1,
+            content_encoded: lists(headers, "content-encoding").any(|coding| !coding.eq_ignore_ascii_case(b"identity")),
+            head_bytes,
+            headers,
+        })
+    }
+
+    /// The first value of the field `name`, in any case, without the white space around it. May hold bytes from 0x80 up.
+    pub fn header(&self, name: &str) -> Option<&'a [u8]> {
+        values(self.headers, name).next()
+    }
+
+    /// Every value of the field `name`, in any case, in the order sent.
+    pub fn headers<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        values(self.headers, name)
+    }
+
+    /// The value of a field that may be sent once, as text. For what decides about access (`Origin`, `Authorization`):
+    /// a second or unreadable value is an error here, not an absent field.
+    ///
+    /// # Errors
+    /// [`HttpError::Malformed`] when the field is there twice or is not UTF-8.
+    pub fn single_header(&self, name: &str) -> Result<Option<&'a str>, HttpError> {
+        let Some(value) = at_most_one(self.headers, name)? else { return Ok(None) };
+        str::from_utf8(value).map(Some).map_err(|_| HttpError::Malformed("field is not UTF-8"))
+    }
+
+    /// The members of the list field `name` over all its lines, trimmed, empty ones left out (RFC 9110 section 5.6.1).
+    pub fn list<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        lists(self.headers, name)
+    }
+
+    /// Whether the list field `name` has the member `token`, in any case.
+    pub fn has_token(&self, name: &str, token: &str) -> bool {
+        lists(self.headers, name).any(|member| member.eq_ignore_ascii_case(token.as_bytes()))
+    }
+}
+
+/// Members of one comma-separated field value, trimmed, empty ones left out (RFC 9110 section 5.6.1). For lists of
+/// tokens: a quoted comma is not understood.
+pub fn list_members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
+}
+
+/// Whether `byte` may be in a token: a method, a field name, a subprotocol (RFC 9110 section 5.6.2).
+pub fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Whether `byte` may be in a field value: no control but the tab (RFC 9110 section 5.5).
+pub fn is_field_byte(byte: u8) -> bool {
+    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
+}
+
+/// Splits `host[:port]` (RFC 3986 section 3.2, without user information) into the host, an IPv6 address with its
+/// brackets, and the port. An empty port counts as none; the host may be empty. `None` when malformed.
+pub fn split_host_port(value: &str) -> Option<(&str, Option<u16>)> {
+    let name_bytes = if value.starts_with('[') { value.find(']')? + 1 } else { value.find(':').unwrap_or(value.len()) };
+    let (name, port) = value.split_at(name_bytes);
+    let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte);
+    let is_valid = match name.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')) {
+        Some(address) => !address.is_empty() && address.bytes().all(|byte| is_name_byte(byte) || byte == b':'),
+        None => name.bytes().all(is_name_byte),
+    };
+    is_valid.then_some(name).zip(parse_port(port))
+}
+
+/// `""` and `":"` are no port, `":80"` is one. `None` when malformed; a sign is not a digit.
+fn parse_port(text: &str) -> Option<Option<u16>> {
+    if text.is_empty() {
+        return Some(None);
+    }
+    let digits = text.strip_prefix(':')?;
+    match digits {
+        "" => Some(None),
+        _ if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok().map(Some),
+        _ => None,
+    }
+}
+
+fn values<'a, 'n>(headers: &'a [Header<'a>], name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+    headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+}
+
+fn lists<'a, 'n>(headers: &'a [Header<'a>], name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+    values(headers, name).flat_map(list_members)
+}
+
+fn at_most_one<'a>(headers: &'a [Header<'a>], name: &str) -> Result<Option<&'a [u8]>, HttpError> {
+    let mut found = values(headers, name);
+    let first = found.next();
+    if found.next().is_some() { Err(HttpError::Malformed("field sent twice")) } else { Ok(first) }
+}
+
+fn skip_blank_lines(bytes: &[u8]) -> Result<usize, HttpError> {
+    let mut at = 0;
+    while bytes[at..].starts_with(b"\r\n") {
+        at += 2;
+        if at > 2 * BLANK_LINES_MAX {
+            return Err(HttpError::Malformed("blank lines"));
+        }
+    }
+    Ok(at)
+}
+
+/// Checks the lines of a head, the last of which may be incomplete: their lengths, and that each ends in CRLF (RFC 9112
+/// section 2.2 allows a bare LF, but readers that differ about line ends can be made to see different requests).
+fn check_lines(head: &[u8]) -> Result<(), HttpError> {
+    let mut start = 0;
+    for end in memchr_iter(b'\n', head) {
+        let line = head[start..end].strip_suffix(b"\r").ok_or(HttpError::Malformed("bare LF"))?;
+        check_line(line, start == 0)?;
+        start = end + 1;
+    }
+    let unfinished = &head[start..];
+    check_line(unfinished.strip_suffix(b"\r").unwrap_or(unfinished), start == 0)
+}
+
+fn check_line(line: &[u8], is_request_line: bool) -> Result<(), HttpError> {
+    if is_request_line {
+        return check_request_line(line);
+    }
+    if line.len() > LINE_BYTES_MAX { Err(HttpError::HeadTooLarge("line")) } else { Ok(()) }
+}
+
+fn check_request_line(line: &[u8]) -> Result<(), HttpError> {
+    let mut parts = line.split(|&byte| byte == b' ');
+    if parts.next().is_some_and(|method| method.len() > METHOD_BYTES_MAX) {
+        return Err(HttpError::Malformed("method"));
+    }
+    match parts.next() {
+        Some(target) if target.len() > TARGET_BYTES_MAX => Err(HttpError::TargetTooLong),
+        _ => Ok(()),
+    }
+}
+
+fn explain(error: httparse::Error, rest: &[u8]) -> HttpError {
+    match error {
+        httparse::Error::TooManyHeaders => HttpError::HeadTooLarge("fields"),
+        httparse::Error::Version if names_a_version(rest) => HttpError::UnsupportedVersion,
+        httparse::Error::Version => HttpError::Malformed("version"),
+        httparse::Error::Token if is_version_0_9(rest) => HttpError::UnsupportedVersion,
+        httparse::Error::Token | httparse::Error::Status => HttpError::Malformed("request line"),
+        httparse::Error::NewLine => HttpError::Malformed("line end"),
+        httparse::Error::HeaderName => HttpError::Malformed("field name"),
+        httparse::Error::HeaderValue => HttpError::Malformed("field value"),
+    }
+}
+
+/// `<method> <target> HTTP/<digit>`: a version, if not one of ours.
+fn names_a_version(rest: &[u8]) -> bool {
+    let version = rest.splitn(3, |&byte| byte == b' ').nth(2).and_then(|rest| rest.strip_prefix(b"HTTP/"));
+    version.and_then(<[u8]>::first).is_some_and(u8::is_ascii_digit)
+}
+
+/// `GET <target> CR LF`: the whole request of HTTP/0.9. The LF may not have arrived.
+fn is_version_0_9(rest: &[u8]) -> bool {
+    let Some(target) = rest.strip_prefix(b"GET ") else { return false };
+    let Some(end) = memchr(b'\r', target) else { return false };
+    let is_target = end > 0 && target[..end].iter().all(u8::is_ascii_graphic);
+    is_target && target.get(end + 1).is_none_or(|&next| next == b'\n')
+}
+
+struct Target<'a> {
+    path: &'a str,
+    query: Option<&'a str>,
+    host: Option<&'a str>,
+}
+
+/// The four forms of a target (RFC 9112 section 3.2).
+fn parse_target<'a>(method: &str, target: &'a str) -> Result<Target<'a>, HttpError> {
+    if !target.is_ascii() {
+        return Err(HttpError::Malformed("target is not ASCII"));
+    }
+    if target.starts_with('/') {
+        return Ok(local_target(target, None));
+    }
+    match method {
+        "CONNECT" => Ok(Target { path: target, query: None, host: None }),
+        "OPTIONS" if target == "*" => Ok(Target { path: target, query: None, host: None }),
+        _ => parse_absolute_target(target).ok_or(HttpError::Malformed("target")),
+    }
+}
+
+/// `http://host[:port][/path][?query]`. Its host replaces that of `Host` (RFC 9112 section 3.2.2).
+fn parse_absolute_target(target: &str) -> Option<Target<'_>> {
+    let (scheme, rest) = target.split_once("://")?;
+    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+        return None;
+    }
+    let (host, local) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let (name, _) = split_host_port(host)?;
+    (!name.is_empty()).then(|| local_target(local, Some(host)))
+}
+
+fn local_target<'a>(local: &'a str, host: Option<&'a str>) -> Target<'a> {
+    let (path, query) = match local.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (local, None),
+    };
+    Target { path: if path.is_empty() { "/" } else { path }, query, host }
+}
+
+/// RFC 9112 section 3.2: exactly one `Host` on HTTP/1.1, at most one on HTTP/1.0, and a valid one.
+fn parse_host<'a>(headers: &'a [Header<'a>], minor_version: u8) -> Result<Option<&'a str>, HttpError> {
+    let Some(value) = at_most_one(headers, "host")? else {
+        return if minor_version == 0 { Ok(None) } else { Err(HttpError::Malformed("no Host")) };
+    };
+    let host = str::from_utf8(value).ok().filter(|host| split_host_port(host).is_some());
+    host.map(Some).ok_or(HttpError::Malformed("Host"))
+}
+
+/// RFC 9112 section 6, at its strictest: whatever two readers could frame differently is refused, which is what request
+/// smuggling lives on.
+fn parse_body_length(headers: &[Header<'_>], minor_version: u8) -> Result<BodyLength, HttpError> {
+    let coding = at_most_one(headers, "transfer-encoding")?;
+    let length = at_most_one(headers, "content-length")?;
+    match (coding, length) {
+        (None, None) => Ok(BodyLength::None),
+        (None, Some(length)) => parse_content_length(length).map(BodyLength::Sized),
+        (Some(_), Some(_)) => Err(HttpError::Malformed("Content-Length with Transfer-Encoding")),
+        (Some(_), None) if minor_version == 0 => Err(HttpError::Malformed("Transfer-Encoding on HTTP/1.0")),
+        (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => Ok(BodyLength::Chunked),
+        (Some(_), None) => Err(HttpError::Malformed("Transfer-Encoding")),
+    }
+}
+
+fn parse_content_length(value: &[u8]) -> Result<u64, HttpError> {
+    let digits = str::from_utf8(value).ok().filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    // Digits alone can only be empty or overflow, and both are errors of `parse`.
+    digits.and_then(|digits| digits.parse().ok()).ok_or(HttpError::Malformed("Content-Length"))
+}
+
+fn parse_keep_alive(headers: &[Header<'_>], minor_version: u8) -> bool {
+    let asked = |token: &[u8]| lists(headers, "connection").any(|member| member.eq_ignore_ascii_case(token));
+    !asked(b"close") && (minor_version >= 1 || asked(b"keep-alive"))
+}
+
+fn parse_expect(headers: &[Header<'_>]) -> Result<bool, HttpError> {
+    let mut expects = false;
+    for expectation in lists(headers, "expect") {
+        if !expectation.eq_ignore_ascii_case(b"100-continue") {
+            return Err(HttpError::ExpectationFailed);
+        }
+        expects = true;
+    }
+    Ok(expects)
+}
+
+/// A valid WebSocket opening handshake (RFC 6455 section 4.2.1).
+#[derive(Debug)]
+pub struct Upgrade<'a> {
+    /// `Sec-WebSocket-Key` as sent: 24 characters, the base64 of 16 bytes.
+    pub key: &'a str,
+    headers: &'a [Header<'a>],
+}
+
+impl<'a> Upgrade<'a> {
+    /// The offered subprotocols, in the client's order of preference, over all lines. Members that are not UTF-8 are
+    /// left out; a duplicate is given twice.
+    pub fn protocols(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        lists(self.headers, "sec-websocket-protocol").filter_map(|protocol| str::from_utf8(protocol).ok())
+    }
+}
+
+/// Why a request is not a valid opening handshake. The end of the request is known, so the connection may be kept once
+/// its body was read; closing is simpler, and safe from a client that already sends frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum UpgradeError {
+    /// 426: no `Upgrade: websocket`, or no `Connection: upgrade`.
+    #[error("WebSocket upgrade required")]
+    UpgradeRequired,
+    /// 426: `Sec-WebSocket-Version` is not 13 (RFC 6455 section 4.4).
+    #[error("WebSocket version not supported")]
+    Version,
+    /// 400: the request cannot be a handshake. Says why.
+    #[error("malformed WebSocket handshake: {0}")]
+    Malformed(&'static str),
+}
+
+impl UpgradeError {
+    /// The status to answer with.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::UpgradeRequired | Self::Version => 426,
+            Self::Malformed(_) => 400,
+        }
+    }
+
+    /// What is wrong, for people.
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::UpgradeRequired => "This path speaks WebSocket: upgrade.",
+            Self::Version => "Only version 13 of WebSocket is spoken here.",
+            Self::Malformed(message) => message,
+        }
+    }
+
+    /// The fields that the answer must have: `Upgrade` on every 426 (RFC 9110 section 15.5.22), and the version.
+    pub fn headers(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::UpgradeRequired => &[("Upgrade", "websocket"), ("Connection", "Upgrade")],
+            Self::Version => &[("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13")],
+            Self::Malformed(_) => &[],
+        }
+    }
+}
+
+/// Whether the request asks for WebSocket: `Upgrade` lists `websocket`, with whatever method or version.
+pub fn wants_upgrade(head: &Head<'_>) -> bool {
+    head.has_token("upgrade", "websocket")
+}
+
+/// Checks the opening handshake (RFC 6455 section 4.2.1). `Origin`, the path and the token are for the caller;
+/// extensions are not looked at, since none is offered. The bytes after the head are the first frame's.
+///
+/// # Errors
+/// [`UpgradeError`]: the first rule that fails.
+pub fn check_upgrade<'a>(head: &Head<'a>) -> Result<Upgrade<'a>, UpgradeError> {
+    if !wants_upgrade(head) {
+        return Err(UpgradeError::UpgradeRequired);
+    }
+    if head.minor_version == 0 {
+        return Err(UpgradeError::Malformed("HTTP/1.0"));
+    }
+    if !head.has_token("connection", "upgrade") {
+        return Err(UpgradeError::UpgradeRequired);
+    }
+    check_handshake_request(head)?;
+    if head.single_header("sec-websocket-version") != Ok(Some("13")) {
+        return Err(UpgradeError::Version);
+    }
+    let key = head.single_header("sec-websocket-key").ok().flatten().filter(|key| is_websocket_key(key));
+    let key = key.ok_or(UpgradeError::Malformed("Sec-WebSocket-Key"))?;
+    Ok(Upgrade { key, headers: head.headers })
+}
+
+/// A body would be read as frames.
+fn check_handshake_request(head: &Head<'_>) -> Result<(), UpgradeError> {
+    if head.method != "GET" {
+        return Err(UpgradeError::Malformed("method is not GET"));
+    }
+    match head.body {
+        BodyLength::None | BodyLength::Sized(0) => Ok(()),
+        BodyLength::Sized(_) | BodyLength::Chunked => Err(UpgradeError::Malformed("body")),
+    }
+}
+
+/// 16 bytes are 22 characters of base64 and two of padding. Unused bits of the last character may be set: the key is
+/// only hashed as text.
+fn is_websocket_key(key: &str) -> bool {
+    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
+    key.strip_suffix("==").is_some_and(|digits| digits.len() == 22 && digits.bytes().all(is_base64))
+}
+
+/// The first value of `name` in a query, decoded. `+` is a space, as the browser's `URLSearchParams` writes it; both it
+/// and `encodeURIComponent` write a plus as `%2B`. `name` is compared undecoded. `None` when absent, or malformed by
+/// [`percent_decode`]; a name without `=` has the value `""`.
+pub fn query_value<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
+    let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let (_, value) = pairs.find(|(key, _)| *key == name)?;
+    if !value.contains('+') {
+        return percent_decode(value);
+    }
+    let spaced = value.replace('+', " ");
+    percent_decode(&spaced).map(|decoded| Cow::Owned(decoded.into_owned()))
+}
+
+/// Decodes `%XX` (RFC 3986 section 2.1), one segment of a path for instance; `+` stays. Borrows when there is nothing to
+/// decode. `None` when a `%` is not followed by two hexadecimal digits, or the result is not UTF-8. The result may hold
+/// any character, `/` and controls too.
+pub fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
+    let bytes = text.as_bytes();
+    let is_escape = |at: usize| bytes.get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
+    if !memchr_iter(b'%', bytes).all(is_escape) {
+        return None;
+    }
+    percent_encoding::percent_decode(bytes).decode_utf8().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What of a head can be compared after its bytes are gone.
+    #[derive(Debug, PartialEq)]
+    struct Seen {
+        target: (String, String, Option<String>, Option<String>),
+        flags: [bool; 3],
+        body: BodyLength,
+        head_bytes: usize,
+    }
+
+    fn seen(head: &Head<'_>) -> Seen {
+        Seen {
+            target: (
+                head.method.to_owned(),
+                head.path.to_owned(),
+                head.query.map(str::to_owned),
+                head.host.map(str::to_owned),
+            ),
+            flags: [head.keep_alive, head.expect_continue, head.content_encoded],
+            body: head.body,
+            head_bytes: head.head_bytes,
+        }
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Option<Seen>, HttpError> {
+        Ok(parse_head(bytes, &mut header_slots())?.map(|head| seen(&head)))
+    }
+
+    fn parsed(text: &str) -> Seen {
+        parse(text.as_bytes()).expect(text).expect(text)
+    }
+
+    /// A request for `/` with these further fields, each ended by CRLF.
+    fn with(fields: &str) -> String {
+        format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n")
+    }
+
+    #[track_caller]
+    fn assert_status(bytes: impl AsRef<[u8]>, status: u16) {
+        let text = String::from_utf8_lossy(bytes.as_ref());
+        match parse(bytes.as_ref()) {
+            Err(error) => assert_eq!(error.status(), status, "{error} for {text:?}"),
+            ok => panic!("{ok:?} for {text:?}"),
+        }
+    }
+
+    #[test]
+    fn a_request_is_taken_apart() {
+        let text = "GET /ws-api/poll?sessionId=a&cursor=%20 HTTP/1.1\r\nHost: h:3001\r\nX-A: 1\r\nx-a:\t2 \r\n\r\nrest";
+        let mut slots = header_slots();
+        let head = parse_head(text.as_bytes(), &mut slots).unwrap().unwrap();
+        assert_eq!((head.method, head.path, head.query), ("GET", "/ws-api/poll", Some("sessionId=a&cursor=%20")));
+        assert_eq!((head.host, head.minor_version, head.keep_alive), (Some("h:3001"), 1, true));
+        assert_eq!((head.body, head.expect_continue, head.content_encoded), (BodyLength::None, false, false));
+        assert_eq!(&text[head.head_bytes..], "rest");
+        assert_eq!(head.header("X-a"), Some(&b"1"[..]));
+        assert_eq!(head.headers("X-a").collect::<Vec<_>>(), [b"1", b"2"]);
+        assert_eq!(head.single_header("x-b"), Ok(None));
+        assert_eq!(head.single_header("x-a").unwrap_err().status(), 400);
+    }
+
+    #[test]
+    fn a_field_that_decides_must_be_text() {
+        let mut slots = header_slots();
+        let head = parse_head(b"GET / HTTP/1.1\r\nHost: a\r\nOrigin: \xff\r\n\r\n", &mut slots).unwrap().unwrap();
+        assert_eq!(head.header("origin"), Some(&b"\xff"[..]));
+        assert_eq!(head.single_header("origin").unwrap_err().status(), 400);
+    }
+
+    #[test]
+    fn a_few_blank_lines_come_before() {
+        let text = format!("\r\n\r\n{}", with(""));
+        assert_eq!(parsed(&text).head_bytes, text.len());
+        assert_status("\r\n\r\n\r\n", 400);
+        assert_status("\n", 400);
+        assert_status("\r\r", 400);
+        for incomplete in ["", "\r", "\r\n", "\r\n\r"] {
+            assert_eq!(parse(incomplete.as_bytes()), Ok(None));
+        }
+    }
+
+    #[test]
+    fn every_form_of_target() {
+        let target = |line: &str| {
+            let seen = parsed(&format!("{line} HTTP/1.1\r\nHost: field\r\n\r\n"));
+            (seen.target.1, seen.target.2, seen.target.3.unwrap())
+        };
+        let expected = |path: &str, query: Option<&str>, host: &str| (path.into(), query.map(Into::into), host.into());
+        assert_eq!(target("GET /a?"), expected("/a", Some(""), "field"));
+        assert_eq!(target("GET /a?b?c"), expected("/a", Some("b?c"), "field"));
+        assert_eq!(target("GET http://h:1/a?b"), expected("/a", Some("b"), "h:1"));
+        assert_eq!(target("GET HTTPS://[::1]"), expected("/", None, "[::1]"));
+        assert_eq!(target("GET http://h?b=/"), expected("/", Some("b=/"), "h"));
+        assert_eq!(target("OPTIONS *"), expected("*", None, "field"));
+        assert_eq!(target("CONNECT h:443"), expected("h:443", None, "field"));
+        for line in ["GET *", "GET h:443", "GET a/b", "GET ftp://h/", "GET http:///", "GET http://u@h/", "GET ?a"] {
+            assert_status(format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n"), 400);
+        }
+        assert_status("GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n", 400);
+    }
+
+    #[test]
+    fn versions() {
+        assert_eq!(parsed("GET / HTTP/1.0\r\n\r\n").target.3, None);
+        for line in
+            ["GET /\r\n", "GET /\r", "GET / HTTP/2.0\r\n", "GET / HTTP/1.2", "GET / HTTP/0.9\r\n", "PRI * HTTP/2.0"]
+        {
+            assert_status(line, 505);
+        }
+        let malformed = [
+            "GET /\n",
+            "GET /\rX",
+            "GET / HTTPS/1.1\r\n",
+            "GET / http/1.1",
+            "GET / HTTP/x",
+            "GET / HTTP/1.1 \r\n",
+            "GET  / HTTP/1.1\r\n",
+            "GET / HTTP/1.10\r\n",
+            "GET / /b HTTP/1.1",
+            " GET / HTTP/1.1",
+            "GET\r\n",
+            "G(T / HTTP/1.1",
+        ];
+        malformed.into_iter().for_each(|line| assert_status(line, 400));
+    }
+
+    #[test]
+    fn another_protocol_on_the_port_is_refused_at_once() {
+        assert_status(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400);
+        assert_status(b"\x16", 400);
+        assert_status("SSH-2.0-OpenSSH_9.6p1\r\n", 400);
+        assert_status("\0", 400);
+        assert_status("x".repeat(METHOD_BYTES_MAX + 1), 400);
+        assert_status("GET \x01", 400);
+    }
+
+    #[test]
+    fn host_is_there_once_and_valid() {
+        assert_status("GET / HTTP/1.1\r\n\r\n", 400);
+        assert_status("GET http://h/ HTTP/1.1\r\n\r\n", 400);
+        assert_status(with("Host: a\r\n"), 400);
+        assert_status("GET / HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n", 400);
+        for host in ["a b", "a/b", "a@b", "a:b", "a:-1", "a:65536", "[::1", "::1", "a,b:c", "[]", "a\u{e9}", "[a]b"] {
+            assert_status(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"), 400);
+        }
+        for host in ["", "a", "a:", "a:80", "127.0.0.1:3001", "[::1]:3001", "[::1]", "a_b.c-d"] {
+            let seen = parsed(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+            assert_eq!(seen.target.3.as_deref(), Some(host));
+        }
+    }
+
+    #[test]
+    fn host_and_port_are_split() {
+        assert_eq!(split_host_port("[::1]:80"), Some(("[::1]", Some(80))));
+        assert_eq!(split_host_port("a:"), Some(("a", None)));
+        assert_eq!(split_host_port("a:+80"), None);
+        assert_eq!(split_host_port("a:80:90"), None);
+    }
+
+    #[test]
+    fn lines_end_in_crlf_and_hold_no_controls() {
+        let cases = [
+            "GET / HTTP/1.1\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\n",
+            "GET / HTTP/1.1\r\nHost: a\n",
+            "GET / HTTP/1.1\r\nHost: a\r\n\n",
+            "GET / HTTP/1.1\r\nHost: a\rb",
+            "GET / HTTP/1.1\r\nHost: a\r\n\rx",
+            "GET / HTTP/1.1\rH",
+            "GET /\0 HTTP/1.1",
+            "GET / HTTP/1.1\r\nA: \0",
+            "GET / HTTP/1.1\r\nA: \x07",
+            "GET / HTTP/1.1\r\nA: \x7f",
+            "GET / HTTP/1.1\r\nA\0: b",
+            "GET / HTTP/1.1\r\nHost : a",
+            "GET / HTTP/1.1\r\nTransfer-Encoding : x",
+            "GET / HTTP/1.1\r\n Host: a",
+            "GET / HTTP/1.1\r\nA: b\r\n c",
+            "GET / HTTP/1.1\r\nA: b\r\n\tc",
+            "GET / HTTP/1.1\r\n: b",
+            "GET / HTTP/1.1\r\nA\r\n",
+        ];
+        cases.into_iter().for_each(|text| assert_status(text, 400));
+    }
+
+    #[test]
+    fn limits_are_kept_and_are_exact() {
+        let target = |len: usize| format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(len - 1));
+        assert_eq!(parsed(&target(TARGET_BYTES_MAX)).target.1.len(), TARGET_BYTES_MAX);
+        assert_status(target(TARGET_BYTES_MAX + 1), 414);
+        let line = |len: usize| with(&format!("A: {}\r\n", "x".repeat(len - 3)));
+        parsed(&line(LINE_BYTES_MAX));
+        assert_status(line(LINE_BYTES_MAX + 1), 431);
+        let fields = |count: usize| with(&"A: b\r\n".repeat(count - 1));
+        parsed(&fields(HEADERS_MAX));
+        assert_status(fields(HEADERS_MAX + 1), 431);
+        let head = |len: usize| {
+            let fixed = with(&format!("A: {}\r\nB: \r\n", "x".repeat(LINE_BYTES_MAX - 3))).len();
+            with(&format!("A: {}\r\nB: {}\r\n", "x".repeat(LINE_BYTES_MAX - 3), "x".repeat(len - fixed)))
+        };
+        assert_eq!(parsed(&head(HEAD_BYTES_MAX)).head_bytes, HEAD_BYTES_MAX);
+        assert_status(head(HEAD_BYTES_MAX + 1), 431);
+    }
+
+    #[test]
+    fn limits_are_kept_before_the_head_is_complete() {
+        let long = "x".repeat(LINE_BYTES_MAX);
+        assert_eq!(parse(format!("GET /{}", &long[..TARGET_BYTES_MAX - 1]).as_bytes()), Ok(None));
+        assert_status(format!("GET /{}", &long[..TARGET_BYTES_MAX]), 414);
+        assert_eq!(parse(format!("GET / HTTP/1.1\r\nA:{}\r", &long[2..]).as_bytes()), Ok(None));
+        assert_status(format!("GET / HTTP/1.1\r\nA:{}", &long[1..]), 431);
+        assert_status(format!("GET / HTTP/1.1\r\n{long}x"), 431);
+        assert_status(format!("GET / HTTP/1.1\r\n{}", "A: b\r\n".repeat(HEADERS_MAX + 1)), 431);
+        assert_status(format!("GET / HTTP/1.1\r\n{}", "A: b\r\n".repeat(HEAD_BYTES_MAX)), 431);
+    }
+
+    #[test]
+    fn keep_alive_follows_version_and_connection() {
+        let keep_alive =
+            |minor: u8, fields: &str| parsed(&format!("GET / HTTP/1.{minor}\r\nHost: a\r\n{fields}\r\n")).flags[0];
+        assert!(keep_alive(1, ""));
+        assert!(!keep_alive(0, ""));
+        assert!(keep_alive(0, "Connection: Keep-Alive\r\n"));
+        assert!(!keep_alive(1, "Connection: upgrade, CLOSE\r\n"));
+        assert!(!keep_alive(1, "Connection: x,,\r\nConnection:\tclose \r\n"));
+        assert!(!keep_alive(0, "Connection: keep-alive, close\r\n"));
+    }
+
+    #[test]
+    fn a_body_is_framed_in_one_way() {
+        assert_eq!(parsed(&with("Content-Length: 0\r\n")).body, BodyLength::Sized(0));
+        assert_eq!(parsed(&with("content-length:  007 \r\n")).body, BodyLength::Sized(7));
+        assert_eq!(parsed(&with(&format!("Content-Length: {}\r\n", u64::MAX))).body, BodyLength::Sized(u64::MAX));
+        assert_eq!(parsed(&with("Transfer-Encoding: Chunked\r\n")).body, BodyLength::Chunked);
+        for length in ["", "+5", "-5", "0x5", "5a", "5, 5", "5 5", "5.0", "18446744073709551616", "\u{665}"] {
+            assert_status(with(&format!("Content-Length: {length}\r\n")), 400);
+        }
+        for coding in
+            ["", "gzip", "gzip, chunked", "chunked, gzip", "chunked, chunked", "chunked;a", "identity", ", chunked"]
+        {
+            assert_status(with(&format!("Transfer-Encoding: {coding}\r\n")), 400);
+        }
+        assert_status(with("Content-Length: 5\r\nContent-Length: 5\r\n"), 400);
+        assert_status(with("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"), 400);
+        assert_status(with("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), 400);
+        assert_status("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400);
+    }
+
+    #[test]
+    fn expectations() {
+        let expects = |fields: &str| parsed(&with(fields)).flags[1];
+        assert!(expects("Expect: 100-Continue\r\nContent-Length: 1\r\n"));
+        assert!(expects("Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n"));
+        assert!(!expects("Expect: 100-continue\r\n"));
+        assert!(!parsed("POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n").flags[1]);
+        assert_status(with("Expect: 100-continue, tea\r\n"), 417);
+    }
+
+    #[test]
+    fn an_encoded_body_is_seen() {
+        assert!(parsed(&with("Content-Encoding: identity, gzip\r\n")).flags[2]);
+        assert!(!parsed(&with("Content-Encoding: Identity\r\n")).flags[2]);
+    }
+
+    const HANDSHAKE: &str = "Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 13\r\n";
+    const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+    /// The key and the protocols, joined, of a handshake.
+    fn upgrade(request: &str) -> Result<(String, String), UpgradeError> {
+        let mut slots = header_slots();
+        let head = parse_head(request.as_bytes(), &mut slots).expect(request).expect(request);
+        let upgrade = check_upgrade(&head)?;
+        Ok((upgrade.key.to_owned(), upgrade.protocols().collect::<Vec<_>>().join("|")))
+    }
+
+    fn upgrade_with(fields: &str) -> Result<(String, String), UpgradeError> {
+        upgrade(&format!("GET /ws HTTP/1.1\r\nHost: a\r\n{fields}\r\n"))
+    }
+
+    #[test]
+    fn a_handshake_gives_key_and_protocols() {
+        let protocols = "Sec-WebSocket-Protocol: b , ,a\r\nsec-websocket-protocol: c,\r\n";
+        let (key, protocols) = upgrade_with(&format!("{HANDSHAKE}{KEY}{protocols}")).unwrap();
+        assert_eq!((key.as_str(), protocols.as_str()), ("dGhlIHNhbXBsZSBub25jZQ==", "b|a|c"));
+        let lists = "UPGRADE: h2c, WebSocket\r\nConnection: x\r\nConnection: UPGRADE\r\nSec-WebSocket-Version: 13\r\n";
+        let extensions = "Sec-WebSocket-Extensions: ;;=\r\nSec-WebSocket-Extensions: permessage-deflate; x=99\r\n";
+        assert_eq!(upgrade_with(&format!("{lists}{KEY}{extensions}")).unwrap().1, "");
+    }
+
+    #[test]
+    fn a_request_that_is_no_handshake_is_told_how() {
+        let cases =
+            ["", "Connection: Upgrade\r\n", "Upgrade: websocket\r\n", "Upgrade: h2c\r\nConnection: upgrade\r\n"];
+        for fields in cases {
+            assert_eq!(upgrade_with(&format!("{fields}{KEY}")), Err(UpgradeError::UpgradeRequired));
+        }
+        let error = UpgradeError::UpgradeRequired;
+        assert_eq!((error.status(), error.headers()[0]), (426, ("Upgrade", "websocket")));
+    }
+
+    #[test]
+    fn another_websocket_version_is_told_ours() {
+        let connection = "Upgrade: websocket\r\nConnection: Upgrade\r\n";
+        for version in
+            ["", "Sec-WebSocket-Version: 8\r\n", "Sec-WebSocket-Version: 13, 8\r\n", "Sec-WebSocket-Version: 013\r\n"]
+        {
+            assert_eq!(upgrade_with(&format!("{connection}{KEY}{version}")), Err(UpgradeError::Version));
+        }
+        assert_eq!(upgrade_with(&format!("{HANDSHAKE}{KEY}Sec-WebSocket-Version: 13\r\n")), Err(UpgradeError::Version));
+        assert_eq!(UpgradeError::Version.status(), 426);
+        assert!(UpgradeError::Version.headers().contains(&("Sec-WebSocket-Version", "13")));
+    }
+
+    #[test]
+    fn a_malformed_handshake_is_400() {
+        let all = format!("{HANDSHAKE}{KEY}");
+        let mut requests = vec![
+            format!("GET /ws HTTP/1.0\r\n{all}\r\n"),
+            format!("POST /ws HTTP/1.1\r\nHost: a\r\n{all}\r\n"),
+            format!("GET /ws HTTP/1.1\r\nHost: a\r\n{all}Content-Length: 1\r\n\r\n"),
+            format!("GET /ws HTTP/1.1\r\nHost: a\r\n{all}Transfer-Encoding: chunked\r\n\r\n"),
+            format!("GET /ws HTTP/1.1\r\nHost: a\r\n{all}{KEY}\r\n"),
+            format!("GET /ws HTTP/1.1\r\nHost: a\r\n{HANDSHAKE}\r\n"),
+        ];
+        let keys = [
+            "",
+            "a",
+            "dGhlIHNhbXBsZSBub25jZQ=",
+            "dGhlIHNhbXBsZSBub25jZQ===",
+            "dGhlIHNhbXBsZSBub25jZQAA",
+            "dGhlIHNhbXBsZSBub25j*Q==",
+            "dGhlIHNhbXBsZSBub25jZQA=",
+        ];
+        requests.extend(
+            keys.map(|key| format!("GET /ws HTTP/1.1\r\nHost: a\r\n{HANDSHAKE}Sec-WebSocket-Key: {key}\r\n\r\n")),
+        );
+        for request in requests {
+            assert_eq!(upgrade(&request).map_err(UpgradeError::status), Err(400), "{request}");
+        }
+    }
+
+    #[test]
+    fn queries_are_decoded() {
+        let query = "a=1&sessionId=my+caf%C3%A9%2B&a=2&flag&bad=%zz&=x";
+        assert_eq!(query_value(query, "a").as_deref(), Some("1"));
+        assert_eq!(query_value(query, "sessionId").as_deref(), Some("my caf\u{e9}+"));
+        assert_eq!(query_value(query, "flag").as_deref(), Some(""));
+        assert_eq!(query_value(query, "bad"), None);
+        assert_eq!(query_value(query, "session"), None);
+        assert!(matches!(query_value(query, "a"), Some(Cow::Borrowed("1"))));
+    }
+
+    #[test]
+    fn a_bad_escape_is_not_decoded() {
+        assert_eq!(percent_decode("a+b%2fc%00").as_deref(), Some("a+b/c\0"));
+        assert!(matches!(percent_decode("plain"), Some(Cow::Borrowed("plain"))));
+        for text in ["%", "%2", "%2g", "%%20", "%+1", "%ff", "%C3"] {
+            assert_eq!(percent_decode(text), None, "{text}");
+        }
+    }
+
+    /// A request in which much may vary, and its head's length.
+    fn any_request() -> impl Strategy<Value = (String, usize)> {
+        let line = ("(\r\n){0,2}", "[A-Z]{1,9}", "(http://[a-z]{1,9})?/[a-z/%0-9]{0,20}(\\?[a-z=&]{0,9})?");
+        let fields = "([A-Za-z-]{1,12}-x: ?[ -~]{0,20}\r\n){0,9}(Content-Length: [0-9]{1,9}\r\n)?";
+        (line, fields, "[a-z\r\n ]{0,9}").prop_map(|((blank, method, target), fields, rest)| {
+            let head = format!("{blank}{method} {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+            let len = head.len();
+            (head + &rest, len)
+        })
+    }
+
+    /// What was answered for a prefix stays answered: more bytes neither mend an error nor change a head.
+    fn assert_steady(bytes: &[u8]) -> Result<(), TestCaseError> {
+        let whole = parse(bytes);
+        for end in 0..bytes.len() {
+            match parse(&bytes[..end]) {
+                Ok(None) => {}
+                Ok(head) => prop_assert_eq!(&Ok(head), &whole),
+                Err(_) => prop_assert!(whole.is_err()),
+            }
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn a_head_is_found_at_its_last_byte_and_not_before((text, len) in any_request()) {
+            for end in 0..len {
+                prop_assert_eq!(parse(&text.as_bytes()[..end]), Ok(None));
+            }
+            let head = parse(&text.as_bytes()[..len]).unwrap().unwrap();
+            prop_assert_eq!(head.head_bytes, len);
+            prop_assert_eq!(parse(text.as_bytes()), Ok(Some(head)));
+        }
+
+        #[test]
+        fn a_broken_head_is_answered_steadily((text, _) in any_request(), at: prop::sample::Index, byte: u8) {
+            let mut bytes = text.into_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            assert_steady(&bytes)?;
+        }
+
+        #[test]
+        fn noise_is_answered_steadily(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            assert_steady(&bytes)?;
+        }
+
+        #[test]
+        fn any_text_decodes_back(text in any::<String>()) {
+            let encoded: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            prop_assert_eq!(percent_decode(&encoded), Some(Cow::Borrowed(text.as_str())));
+            let query = format!("a=b&k={encoded}&k=c");
+            prop_assert_eq!(query_value(&query, "k"), Some(Cow::Borrowed(text.as_str())));
+        }
+
+        #[test]
+        fn any_text_is_safe_to_decode(text in "[%+0-9a-g\u{e9}&=]{0,20}") {
+            let _ = (percent_decode(&text), query_value(&text, "a"), split_host_port(&text));
+        }
+    }
+}

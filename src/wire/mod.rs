@@ -1,0 +1,8 @@
+//! Bytes to frames and requests, and back. No I/O, no clock.
+
+pub mod assembly;
+pub mod http;
+pub mod http_body;
+pub mod http_response;
+pub mod utf8;
+pub mod websocket;
