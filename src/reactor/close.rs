@@ -3,6 +3,7 @@
 use super::net::{Clock, Net};
 use super::{Core, Reactor};
 use crate::config::limits::LINGER_MS;
+use crate::message::Priority;
 use crate::tables::State;
 use crate::tables::connections::{Closing, NEVER};
 use crate::wire::websocket::{Violation, write_close};
@@ -17,16 +18,21 @@ pub(super) enum Next {
 }
 
 impl Core {
-    /// Begins to close a WebSocket: what is queued is forgotten, the close frame goes out.
+    /// Begins to close a WebSocket: answers that are queued still go out, then the close frame.
     pub(super) fn close(&mut self, slot: u32, code: u16, reason: &str) {
-        self.delivery.tables.outputs.clear_rings(slot, &mut self.delivery.tables.messages);
+        self.forget_queued(slot, &[Priority::Normal, Priority::Low]);
         self.finish(slot, code, reason, false);
     }
 
     /// Fails a WebSocket (RFC 6455 section 7.1.7): nothing more that the peer sends is looked at.
     pub(super) fn fail(&mut self, slot: u32, violation: Violation) {
-        self.delivery.tables.outputs.clear_rings(slot, &mut self.delivery.tables.messages);
+        self.forget_queued(slot, &[Priority::Normal, Priority::Low]);
         self.finish(slot, violation.close_code(), violation.reason(), true);
+    }
+
+    /// Forgets what is queued for a row that is closing.
+    pub(super) fn forget_queued(&mut self, slot: u32, priorities: &[Priority]) {
+        self.delivery.tables.outputs.forget(slot, priorities, &mut self.delivery.tables.messages);
     }
 
     /// Queues the close frame behind what is queued, and ends the row's part in everything else.

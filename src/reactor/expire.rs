@@ -6,8 +6,8 @@
 use super::net::{Clock, Net};
 use super::{Core, Reactor};
 use crate::config::limits::{FRAGMENTED_DEADLINE_MS, TIMERS_PER_TICK};
-use crate::message::MessageType;
 use crate::message::{ErrorCode, ProtocolError};
+use crate::message::{MessageType, Priority};
 use crate::rest::problem;
 use crate::tables::State;
 use crate::tables::connections::NEVER;
@@ -106,7 +106,8 @@ impl Core {
 
     /// A consumer that is too slow: it is told, if it ever reads again.
     pub(super) fn close_slow(&mut self, slot: u32) {
-        self.close(slot, 4013, "slow_consumer");
+        self.forget_queued(slot, &Priority::ALL);
+        self.finish(slot, 4013, "slow_consumer", false);
         self.delivery.tables.connections.times[slot as usize].blocked_since_ms = NEVER;
     }
 

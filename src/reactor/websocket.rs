@@ -5,7 +5,7 @@ use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use super::Core;
 use super::read::Step;
 use crate::config::limits::{PING_BURST, PINGS_PER_SECOND};
-use crate::message::{Decoder, ErrorCode};
+use crate::message::{Decoder, ErrorCode, Priority};
 use crate::tables::State;
 use crate::wire::assembly::{Event, Limits, Payload, next};
 use crate::wire::websocket::{Violation, parse_close, write_close, write_frame};
@@ -41,10 +41,11 @@ impl Core {
     }
 
     fn frame_limits(&self, slot: u32) -> Limits {
-        let is_service = self.delivery.tables.connections.profile(slot).is_service;
+        let connections = &self.delivery.tables.connections;
         Limits {
-            message_bytes_max: u64::from(self.message_bytes_max(is_service)),
+            message_bytes_max: u64::from(self.message_bytes_max(connections.profile(slot).is_service)),
             fragments_max: self.config.max_fragments,
+            takes_binary: connections.state(slot) == State::Echo,
         }
     }
 
@@ -54,7 +55,7 @@ impl Core {
             Event::Text(payload) if is_echo => self.echo_text(slot, &payload, bytes),
             Event::Binary(payload) if is_echo => self.echo(slot, Data::Binary, payload_bytes(&payload, bytes)),
             Event::Text(payload) => self.take_message(slot, payload_bytes(&payload, bytes), decoder),
-            Event::Binary(_) => self.close(slot, 1003, "binary on a JSON connection"),
+            Event::Binary(_) => {} // refused at its header
             Event::Ping(range) => self.pong(slot, &bytes[range]),
             Event::Pong => {}
             Event::Close(range) => self.answer_close(slot, &bytes[range]),
@@ -113,8 +114,7 @@ impl Core {
     fn answer_close(&mut self, slot: u32, body: &[u8]) {
         match parse_close(body) {
             Ok(code) => {
-                let tables = &mut self.delivery.tables;
-                tables.outputs.clear_rings(slot, &mut tables.messages);
+                self.forget_queued(slot, &[Priority::Normal, Priority::Low]);
                 let mut frame = Vec::with_capacity(4);
                 match code {
                     Some(code) => write_close(&mut frame, code, ""),

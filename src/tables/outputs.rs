@@ -385,9 +385,10 @@ impl Outputs {
         }
     }
 
-    /// Forgets all that is queued, but not the rest of a message in progress: what follows must start on a frame boundary.
-    pub fn clear_rings(&mut self, slot: u32, messages: &mut Messages) {
-        for priority in Priority::ALL {
+    /// Forgets what is queued of these priorities, and what is owed, but not the rest of a message in progress: what
+    /// follows must start on a frame boundary.
+    pub fn forget(&mut self, slot: u32, priorities: &[Priority], messages: &mut Messages) {
+        for &priority in priorities {
             self.retain(slot, priority, messages, |_, _| false);
         }
         self.owed.remove(&slot);
@@ -396,7 +397,7 @@ impl Outputs {
 
     /// Forgets everything. The row can be freed then.
     pub fn clear(&mut self, slot: u32, messages: &mut Messages) {
-        self.clear_rings(slot, messages);
+        self.forget(slot, &Priority::ALL, messages);
         let row = &mut self.rows[slot as usize];
         if row.partial != MessageId::NONE {
             messages.release(MessageId(row.partial));

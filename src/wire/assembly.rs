@@ -21,6 +21,8 @@ pub struct Limits {
     pub message_bytes_max: u64,
     /// Most fragments of one message.
     pub fragments_max: u32,
+    /// Whether binary messages are spoken.
+    pub takes_binary: bool,
 }
 
 /// A message that is not complete yet.
@@ -116,6 +118,9 @@ pub fn next(
     check_sequence(assembly.as_deref(), &header)?;
     if header.is_control() {
         return Ok(control(&header, buffer));
+    }
+    if header.opcode == OpCode::Data(Data::Binary) && !limits.takes_binary {
+        return Err(Violation::Binary);
     }
     check_size(assembly.as_deref(), &header, limits)?;
     let whole = header.payload_bytes <= (buffer.len() - header.header_bytes) as u64;
@@ -257,7 +262,7 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits = Limits { message_bytes_max: 1 << 20, fragments_max: 1024 };
+    const LIMITS: Limits = Limits { message_bytes_max: 1 << 20, fragments_max: 1024, takes_binary: true };
 
     fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
         let mask = [0x37, 0xfa, 0x21, 0x3d];
@@ -329,7 +334,8 @@ mod tests {
 
     #[test]
     fn limits_hold_from_the_header_on() {
-        let limits = Limits { message_bytes_max: 10, fragments_max: 3 };
+        let limits = Limits { message_bytes_max: 10, fragments_max: 3, takes_binary: false };
+        assert_eq!(events(&frame(0x82, b"x")[..6], &[], limits), Err(Violation::Binary));
         assert_eq!(events(&frame(0x81, &[b'x'; 11])[..6], &[], limits), Err(Violation::TooLarge));
         let sum = [frame(0x01, &[b'x'; 6]), frame(0x80, &[b'x'; 5])[..6].to_vec()].concat();
         assert_eq!(events(&sum, &[], limits), Err(Violation::TooLarge));

@@ -15,6 +15,8 @@ pub const SERVER_HEADER_BYTES_MAX: usize = 10;
 pub enum Violation {
     /// The framing rules were broken: 1002.
     Protocol(&'static str),
+    /// Binary data where only text is spoken: 1003.
+    Binary,
     /// A text message or close reason is not UTF-8: 1007.
     InvalidUtf8,
     /// A message is larger than the limit: 1009.
@@ -28,6 +30,7 @@ impl Violation {
     pub const fn close_code(self) -> u16 {
         match self {
             Violation::Protocol(_) => 1002,
+            Violation::Binary => 1003,
             Violation::InvalidUtf8 => 1007,
             Violation::Policy(_) => 1008,
             Violation::TooLarge => 1009,
@@ -38,6 +41,7 @@ impl Violation {
     pub const fn reason(self) -> &'static str {
         match self {
             Violation::Protocol(reason) | Violation::Policy(reason) => reason,
+            Violation::Binary => "binary on a JSON connection",
             Violation::InvalidUtf8 => "invalid UTF-8",
             Violation::TooLarge => "message too large",
         }
