@@ -59,7 +59,7 @@ impl ServerBuilder {
         for (kind, role, run) in self.registrations {
             registry.add(handle.new_handler_id(), kind, role, run);
         }
-        let handlers = Handlers::new(registry, handle.clone(), config.workers, config.handler_timeout_ms);
+        let handlers = Handlers::new(registry, handle.clone(), &config);
         let reactor = Reactor::new(Parts {
             net,
             clock: SystemClock::start(),

@@ -81,7 +81,7 @@ pub const BAD_MESSAGE_WINDOW_MS: u64 = 60_000;
 /// When the server is full, an unauthenticated connection older than this gives way, in milliseconds.
 pub const UNAUTHENTICATED_GRACE_MS: u64 = 1_000;
 /// Answers of an echo or HTTP row that wait to be written, in bytes, before reading pauses.
-pub const UNREAD_ANSWERS_BYTES_MAX: u32 = 1024 * 1024;
+pub const UNREAD_ANSWERS_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Messages of one connection that wait for its handler.
 pub const MAILBOX_MAX: usize = 32;

@@ -16,7 +16,7 @@ pub struct QueueLimits {
     /// Most messages.
     pub messages: usize,
     /// Most bytes; one message alone may be larger.
-    pub bytes: u32,
+    pub bytes: u64,
 }
 
 /// What to do with the row.
@@ -76,7 +76,7 @@ impl Delivery {
                 return true;
             }
             count -= 1;
-            bytes -= messages.frame(id).len() as u32;
+            bytes -= messages.frame(id).len() as u64;
             losses.push(match messages.description(id).place {
                 Some(place) => Owed::Session { session: place.session, from: place.seq, to: place.seq },
                 None => Owed::Direct { count: 1 },
@@ -121,6 +121,6 @@ impl Delivery {
     }
 }
 
-const fn is_over(count: usize, bytes: u32, limits: QueueLimits) -> bool {
+const fn is_over(count: usize, bytes: u64, limits: QueueLimits) -> bool {
     count > limits.messages || (bytes > limits.bytes && count > 1)
 }

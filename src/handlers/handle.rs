@@ -99,11 +99,14 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// Takes at most `budget` commands. A sender that comes after the flag is cleared wakes the loop again, so nothing waits
-    /// unseen: the flag is cleared before the channel is drained.
-    pub fn take(&self, budget: usize, commands: &mut Vec<Command>) {
+    /// Before commands are taken: who sends one from now on wakes the loop again, so that none waits unseen.
+    pub fn expect_wakes(&self) {
         self.is_awake.store(false, Ordering::SeqCst);
-        commands.extend(self.commands.try_iter().take(budget));
+    }
+
+    /// Takes the oldest command.
+    pub fn next(&self) -> Option<Command> {
+        self.commands.try_recv().ok()
     }
 
     /// Whether commands wait.
@@ -365,9 +368,8 @@ mod tests {
         handle.shutdown();
         handle.shutdown();
         assert_eq!(wakes.load(Ordering::SeqCst), 1);
-        let mut commands = Vec::new();
-        inbox.take(1, &mut commands);
-        assert_eq!((commands.len(), inbox.is_empty()), (1, false));
+        inbox.expect_wakes();
+        assert!(inbox.next().is_some() && !inbox.is_empty());
         handle.shutdown();
         assert_eq!(wakes.load(Ordering::SeqCst), 2);
     }

@@ -12,6 +12,7 @@ use super::message::Message;
 use super::registry::Registry;
 use super::workers::{Job, Workers};
 use crate::auth::{Policy, Principal};
+use crate::config::Config;
 use crate::config::limits::MAILBOX_MAX;
 use crate::delivery::{Author, Delivery, OVERLOADED, Publication, Published};
 use crate::message::kind::is_reserved;
@@ -89,6 +90,8 @@ pub struct Handlers {
     pub totals: HandlerTotals,
     workers: Workers,
     timeout_ms: u64,
+    /// Largest payload of a message made in this process.
+    message_bytes_max: usize,
     next_job: u64,
     running: FxHashMap<u64, Running>,
     /// Deadlines of running jobs in the order they started, which is the order they are due.
@@ -99,12 +102,13 @@ pub struct Handlers {
 
 impl Handlers {
     /// Starts the workers.
-    pub fn new(registry: Registry, handle: Handle, workers: u32, timeout_ms: u64) -> Self {
+    pub fn new(registry: Registry, handle: Handle, config: &Config) -> Self {
         Self {
             registry,
             totals: HandlerTotals::default(),
-            workers: Workers::start(workers as usize, handle),
-            timeout_ms,
+            workers: Workers::start(config.workers as usize, handle),
+            timeout_ms: config.handler_timeout_ms,
+            message_bytes_max: config.max_service_message_bytes as usize,
             next_job: 1,
             running: FxHashMap::default(),
             deadlines: VecDeque::new(),
@@ -249,7 +253,7 @@ impl Handlers {
     pub fn command(&mut self, delivery: &mut Delivery, policy: &dyn Policy, command: Command) {
         match command {
             Command::Publish { recipient, message, receipt } => {
-                receipt.send(publish_new(delivery, &recipient, &message));
+                receipt.send(self.publish_new(delivery, &recipient, &message));
             }
             Command::Reply { job, message } => self.reply(delivery, job, &message),
             Command::Relay { job, receipt } => receipt.send(self.relay(delivery, policy, job)),
@@ -258,6 +262,28 @@ impl Handlers {
             Command::Unregister(id) => self.registry.remove(id),
             Command::Shutdown => {}
         }
+    }
+
+    fn publish_new(
+        &self,
+        delivery: &mut Delivery,
+        recipient: &Recipient,
+        message: &NewMessage,
+    ) -> Result<Published, ProtocolError> {
+        if message.payload.len() > self.message_bytes_max {
+            return Err(ErrorCode::TooLarge.into());
+        }
+        let id = message.id.clone().unwrap_or_else(|| delivery.new_id());
+        let publication = publication_of(message, &id);
+        let session = match recipient {
+            Recipient::Session(name) => open_session(delivery, name)?,
+            Recipient::User(user_id) => open_personal(delivery, user_id)?,
+            Recipient::Connection(id) => {
+                let slot = find_open(delivery, *id).ok_or(ErrorCode::NotFound)?;
+                return delivery.send_direct(slot, &publication);
+            }
+        };
+        delivery.publish(session, None, &publication)
     }
 
     fn done(&mut self, delivery: &mut Delivery, job: u64, panicked: bool) {
@@ -494,22 +520,4 @@ fn publication_of<'a>(message: &'a NewMessage, id: &'a str) -> Publication<'a> {
         meta: None,
         payload: &message.payload,
     }
-}
-
-fn publish_new(
-    delivery: &mut Delivery,
-    recipient: &Recipient,
-    message: &NewMessage,
-) -> Result<Published, ProtocolError> {
-    let id = message.id.clone().unwrap_or_else(|| delivery.new_id());
-    let publication = publication_of(message, &id);
-    let session = match recipient {
-        Recipient::Session(name) => open_session(delivery, name)?,
-        Recipient::User(user_id) => open_personal(delivery, user_id)?,
-        Recipient::Connection(id) => {
-            let slot = find_open(delivery, *id).ok_or(ErrorCode::NotFound)?;
-            return delivery.send_direct(slot, &publication);
-        }
-    };
-    delivery.publish(session, None, &publication)
 }

@@ -12,7 +12,6 @@ use crate::message::system::Features;
 use crate::rest::refusal;
 use crate::tables::State;
 use crate::tables::connections::{Address, Closing, Profile};
-use crate::wire::http_response::write_response;
 
 /// Errors that mean: no file descriptor is left (`EMFILE`, `ENFILE`), or no memory for one (`ENOBUFS`, `ENOMEM`).
 const OUT_OF_DESCRIPTORS: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
@@ -96,10 +95,7 @@ impl Core {
         self.metrics.refused += 1;
         self.metrics.count_answer(503);
         let response = refusal(&mut self.delivery, &OVERLOADED);
-        let headers: Vec<_> = response.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let mut out = Vec::new();
-        write_response(&mut out, response.status, &headers, response.content_type, &response.body, false, false);
-        out
+        self.response_bytes(&response, false, false)
     }
 
     /// Closes the oldest connection in one of `states` that has had its time and shown no user. The room is there from

@@ -1,19 +1,31 @@
 //! Complete: finished handlers and commands of other threads are carried out.
 
-use super::Reactor;
 use super::net::{Clock, Net};
+use super::{Core, Reactor};
 use crate::config::limits::COMMANDS_PER_TICK;
 use crate::handlers::Command;
 
 impl<N: Net, C: Clock> Reactor<N, C> {
     pub(super) fn complete(&mut self) {
-        self.core.inbox.take(COMMANDS_PER_TICK, &mut self.commands);
-        for command in self.commands.drain(..) {
-            let core = &mut self.core;
-            match command {
-                Command::Shutdown => core.begin_shutdown(),
-                other => core.handlers.command(&mut core.delivery, &*core.policy, other),
+        let core = &mut self.core;
+        core.inbox.expect_wakes();
+        for _ in 0..COMMANDS_PER_TICK {
+            if !core.may_route() {
+                return;
             }
+            match core.inbox.next() {
+                Some(command) => core.carry_out(command),
+                None => return,
+            }
+        }
+    }
+}
+
+impl Core {
+    fn carry_out(&mut self, command: Command) {
+        match command {
+            Command::Shutdown => self.begin_shutdown(),
+            other => self.handlers.command(&mut self.delivery, &*self.policy, other),
         }
     }
 }

@@ -195,7 +195,8 @@ impl Core {
         if self.delivery.tables.connections.state(slot) != State::Open {
             return; // its queue is bounded by what is read from it
         }
-        let limits = QueueLimits { messages: self.config.queue_messages as usize, bytes: self.config.queue_bytes };
+        let limits =
+            QueueLimits { messages: self.config.queue_messages as usize, bytes: u64::from(self.config.queue_bytes) };
         if self.delivery.enforce_queue_limits(slot, limits) == Verdict::TooSlow {
             self.close_slow(slot);
         }

@@ -1,5 +1,7 @@
 //! Requests of HTTP rows: heads, bodies, answers, and the upgrade to WebSocket.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use tungstenite::handshake::derive_accept_key;
 
 use super::Core;
@@ -10,7 +12,7 @@ use crate::message::{Decoder, ErrorCode, ProtocolError};
 use crate::rest::{self, Plan, Request, Response, Services, check_host, check_origin, problem, refusal};
 use crate::tables::State;
 use crate::tables::connections::PendingRequest;
-use crate::wire::http::{BodyLength, Head, HttpError, check_upgrade, header_slots, parse_head, wants_upgrade};
+use crate::wire::http::{BodyLength, Head, HttpError, check_upgrade, header_slots, parse_head};
 use crate::wire::http_body::BodyDecoder;
 use crate::wire::http_response::{write_continue, write_response, write_switching_protocols};
 
@@ -59,8 +61,7 @@ impl Core {
 
     fn begin_request(&mut self, slot: u32, head: &Head<'_>, raw: &[u8], decoder: &mut Decoder) {
         let echo_path = self.config.echo_path.as_deref();
-        let is_websocket_path = head.path == self.config.path || echo_path == Some(head.path);
-        if is_websocket_path && (wants_upgrade(head) || head.path == self.config.path || head.method == "GET") {
+        if head.path == self.config.path || echo_path == Some(head.path) {
             self.upgrade(slot, head);
             return;
         }
@@ -166,13 +167,22 @@ impl Core {
     }
 
     fn push_response(&mut self, slot: u32, response: &Response, keep_alive: bool, head_only: bool) {
-        let headers: Vec<_> = response.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let bytes = self.response_bytes(response, keep_alive, head_only);
+        self.delivery.push_raw(slot, &bytes);
+        self.delivery.tables.connections.profile_mut(slot).pending_answers += 1;
+        self.metrics.count_answer(response.status);
+    }
+
+    /// A response as it goes out, with the time of this tick as its `Date` (RFC 9110 section 6.6.1).
+    pub(super) fn response_bytes(&self, response: &Response, keep_alive: bool, head_only: bool) -> Vec<u8> {
+        let date = UNIX_EPOCH + Duration::from_millis(self.delivery.now.unix_ms);
+        let date = httpdate::fmt_http_date(date);
+        let own = response.headers.iter().map(|(name, value)| (*name, value.as_str()));
+        let headers: Vec<_> = [("Date", date.as_str())].into_iter().chain(own).collect();
         let mut out = Vec::with_capacity(256 + response.body.len());
         let body = &response.body;
         write_response(&mut out, response.status, &headers, response.content_type, body, keep_alive, head_only);
-        self.delivery.push_raw(slot, &out);
-        self.delivery.tables.connections.profile_mut(slot).pending_answers += 1;
-        self.metrics.count_answer(response.status);
+        out
     }
 
     /// The request cannot be read: it is told why, and the connection closes.

@@ -27,8 +27,9 @@ use self::read::ReadBuffer;
 use self::shutdown::Draining;
 use crate::auth::Policy;
 use crate::config::Config;
+use crate::config::limits::{BACKLOG_ENTRIES_MAX, PUSHES_PER_TICK};
 use crate::delivery::Delivery;
-use crate::handlers::{Command, Handlers, Inbox};
+use crate::handlers::{Handlers, Inbox};
 use crate::message::Decoder;
 use crate::observe::Metrics;
 use crate::tables::outputs::Batch;
@@ -47,7 +48,6 @@ pub struct Reactor<N: Net, C: Clock> {
     /// The bytes of a batch, put together; used again for rows with the same batch.
     gathered: drain::Gathered,
     ready: Vec<Ready>,
-    commands: Vec<Command>,
 }
 
 /// Everything but sockets and buffers: what the protocol works on.
@@ -116,7 +116,6 @@ impl<N: Net, C: Clock> Reactor<N, C> {
             batch: Batch::default(),
             gathered: drain::Gathered::default(),
             ready: Vec::new(),
-            commands: Vec::new(),
         }
     }
 
@@ -234,6 +233,11 @@ impl Core {
             input.listed = true;
             self.readable.push_back(slot);
         }
+    }
+
+    /// Whether this tick may push more into rings, and the rings that wait for it may grow.
+    fn may_route(&self) -> bool {
+        self.delivery.pushes < PUSHES_PER_TICK && self.delivery.tables.outputs.backlog() < BACKLOG_ENTRIES_MAX
     }
 
     fn now_ms(&self) -> u64 {

@@ -7,9 +7,7 @@ use std::io::ErrorKind;
 
 use super::net::{Clock, Net};
 use super::{Core, Reactor};
-use crate::config::limits::{
-    BACKLOG_ENTRIES_MAX, PUSHES_PER_ROW, PUSHES_PER_TICK, READ_BUFFER_BYTES, READ_BYTES_PER_TICK, READS_PER_TICK,
-};
+use crate::config::limits::{PUSHES_PER_ROW, READ_BUFFER_BYTES, READ_BYTES_PER_TICK, READS_PER_TICK};
 use crate::message::Decoder;
 use crate::tables::State;
 use crate::wire::http::HEAD_BYTES_MAX;
@@ -52,9 +50,7 @@ impl<N: Net, C: Clock> Reactor<N, C> {
     pub(super) fn read(&mut self) {
         let mut bytes = 0;
         for _ in 0..self.core.readable.len().min(READS_PER_TICK) {
-            let outputs = &self.core.delivery.tables.outputs;
-            let can_route = self.core.delivery.pushes < PUSHES_PER_TICK && outputs.backlog() < BACKLOG_ENTRIES_MAX;
-            if bytes >= READ_BYTES_PER_TICK || !can_route {
+            if bytes >= READ_BYTES_PER_TICK || !self.core.may_route() {
                 return;
             }
             let Some(slot) = self.core.readable.pop_front() else {

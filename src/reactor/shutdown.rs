@@ -63,13 +63,20 @@ impl Core {
         }
     }
 
+    fn has_requests_under_way(&self) -> bool {
+        let connections = &self.delivery.tables.connections;
+        connections.slots().any(|slot| connections.partials[slot as usize].is_some())
+    }
+
     /// Whether a graceful end is complete.
     pub(super) fn has_ended(&self) -> bool {
         let Some(draining) = self.draining else {
             return false;
         };
         let connections = &self.delivery.tables.connections;
-        let is_quiet = connections.websockets() == 0 && connections.count(State::Closing) == 0;
-        draining.is_over || (is_quiet && self.delivery.tables.outputs.entries() == 0)
+        let is_quiet = connections.websockets() == 0
+            && connections.count(State::Closing) == 0
+            && self.delivery.tables.outputs.entries() == 0;
+        draining.is_over || (is_quiet && !self.has_requests_under_way())
     }
 }

@@ -26,7 +26,7 @@ struct Output {
     /// By priority.
     rings: [Ring; 3],
     /// Bytes of the entries in the rings, without the partial one.
-    queued_bytes: u32,
+    queued_bytes: u64,
     /// The message of which a part is written, `MessageId::NONE` if there is none. It has left its ring.
     partial: u32,
     /// How much of it is written.
@@ -182,7 +182,7 @@ impl Outputs {
     }
 
     /// Bytes of the entries in the row's rings.
-    pub fn queued_bytes(&self, slot: u32) -> u32 {
+    pub fn queued_bytes(&self, slot: u32) -> u64 {
         self.rows[slot as usize].queued_bytes
     }
 
@@ -201,7 +201,7 @@ impl Outputs {
     pub fn push(&mut self, slot: u32, priority: Priority, id: MessageId, bytes: u32) {
         let row = &mut self.rows[slot as usize];
         self.pool.push(&mut row.rings[priority.index()], id.0);
-        row.queued_bytes += bytes;
+        row.queued_bytes += u64::from(bytes);
         self.entries += 1;
         if row.flags & BLOCKED != 0 {
             self.blocked_entries += 1;
@@ -348,7 +348,7 @@ impl Outputs {
         let row = &mut self.rows[slot as usize];
         let popped = self.pool.pop(&mut row.rings[usize::from(entry.ring)]);
         assert_eq!(popped, Some(entry.id.0), "the batch is not this row's");
-        row.queued_bytes -= bytes;
+        row.queued_bytes -= u64::from(bytes);
         row.credit = entry.credit_after;
         self.entries -= 1;
         if row.flags & BLOCKED != 0 {
@@ -378,7 +378,7 @@ impl Outputs {
                 self.pool.push(ring, id.0);
                 continue;
             }
-            row.queued_bytes -= messages.frame(id).len() as u32;
+            row.queued_bytes -= messages.frame(id).len() as u64;
             self.entries -= 1;
             self.blocked_entries -= usize::from(blocked);
             messages.release(id);
@@ -402,14 +402,7 @@ impl Outputs {
         if row.partial != MessageId::NONE {
             messages.release(MessageId(row.partial));
         }
-        let dirty = row.flags & (DIRTY[0] | DIRTY[1] | DIRTY[2]);
-        *row = Output { flags: dirty, ..EMPTY };
-        for (list, bit) in self.dirty.iter_mut().zip(DIRTY) {
-            if dirty & bit != 0 {
-                list.retain(|&other| other != slot);
-            }
-        }
-        self.rows[slot as usize].flags = 0;
+        *row = EMPTY; // the dirty lists may still name the row; `next_dirty` passes over it
     }
 
     /// Notes a loss; losses of one session that are not told yet become one range.
@@ -458,11 +451,11 @@ impl Outputs {
             for priority in Priority::ALL {
                 for id in self.ring(slot, priority) {
                     *references.entry(id).or_default() += 1;
-                    bytes += messages.frame(id).len() as u32;
+                    bytes += messages.frame(id).len() as u64;
                     assert_eq!(messages.description(id).priority, priority);
                 }
-                let listed = self.dirty[priority.index()].contains(&slot);
-                assert_eq!(listed, row.flags & DIRTY[priority.index()] != 0, "row {slot}");
+                let is_dirty = row.flags & DIRTY[priority.index()] != 0;
+                assert!(!is_dirty || self.dirty[priority.index()].contains(&slot), "row {slot} is on no list");
             }
             if row.partial != MessageId::NONE {
                 *references.entry(MessageId(row.partial)).or_default() += 1;
@@ -606,6 +599,7 @@ mod tests {
         assert_eq!((bench.outputs.entries(), bench.outputs.backlog()), (2, 0));
         bench.outputs.clear(0, &mut bench.messages);
         bench.outputs.invariants(&bench.messages);
+        assert_eq!(bench.outputs.next_dirty(Priority::Normal), Some(None));
         assert_eq!(bench.outputs.next_dirty(Priority::Normal), None);
         bench.outputs.open(0);
         assert!(bench.messages.is_empty());
