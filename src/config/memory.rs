@@ -4,9 +4,7 @@
 //! included. Not counted: the kernel's socket buffers, the allocator's own overhead, and the program itself.
 
 use super::Config;
-
-/// Sockets beyond `WEBSOCKET_MAX_CONNECTIONS` that stay free for short HTTP requests.
-pub const HTTP_SOCKETS: u64 = 64;
+use super::limits::{BACKLOG_ENTRIES_MAX, HTTP_SOCKETS, PUSHES_PER_TICK};
 
 /// One connection: hot and cold columns, its side tables, its timers. Input that is not complete is counted with
 /// `HASHI_MEMORY_BYTES`.
@@ -29,8 +27,8 @@ const _: () = assert!(RING_BLOCK_ENTRIES * 4 + 4 == RING_BLOCK_BYTES);
 /// Blocks that are only partly used: the first and the last one of each of the three rings.
 pub const RING_PARTIAL_BLOCKS: u64 = 6;
 
-/// Ring pushes between two looks at the queues' limits: one tick's budget and its largest fan-out.
-pub const ROUTE_PUSHES: u64 = 128 << 10;
+/// Ring entries that rows whose sockets are open may have before reading pauses; one fan-out may go beyond it.
+const OPEN_ENTRIES: u64 = (BACKLOG_ENTRIES_MAX + PUSHES_PER_TICK) as u64;
 
 /// The read buffer, the gather buffer, and what else the loop has once.
 pub const SHARED_BUFFERS_BYTES: u64 = 1 << 20;
@@ -39,8 +37,8 @@ pub const SHARED_BUFFERS_BYTES: u64 = 1 << 20;
 /// node of 24 bytes, as if every byte were a value of its own.
 pub const PARSER_BYTES_PER_BYTE: u64 = 32;
 
-/// Threads besides the workers: the loop, token verification, signals.
-pub const OTHER_THREADS: u64 = 3;
+/// Threads besides the workers: the loop and signals.
+pub const OTHER_THREADS: u64 = 2;
 
 /// Workers that may exist at a time for one that is configured: it, and one given up whose handler still runs.
 pub const THREADS_PER_WORKER: u64 = 2;
@@ -50,14 +48,14 @@ pub const STACK_BYTES: u64 = 2 << 20;
 
 /// What each part may take at most: the sum written out, and its result in bytes.
 pub fn worst_case_memory(config: &Config) -> Vec<(String, u64)> {
-    let rows = u64::from(config.max_connections) + HTTP_SOCKETS;
+    let rows = u64::from(config.max_connections) + u64::from(HTTP_SOCKETS);
     vec![
         connections(config, rows),
         rings(config, rows),
-        pushes(),
+        pushes(rows),
         memberships(config, rows),
         sessions(config),
-        ("messages and unfinished input: HASHI_MEMORY_BYTES".to_owned(), config.memory_bytes),
+        ("messages, unfinished input and what waits for handlers: HASHI_MEMORY_BYTES".to_owned(), config.memory_bytes),
         parser(config),
         ("shared buffers of the loop".to_owned(), SHARED_BUFFERS_BYTES),
         stacks(config),
@@ -78,9 +76,10 @@ fn rings(config: &Config, rows: u64) -> (String, u64) {
     (format!("queues: {sum}"), rows * blocks * RING_BLOCK_BYTES)
 }
 
-fn pushes() -> (String, u64) {
-    let sum = format!("{ROUTE_PUSHES} / {RING_BLOCK_ENTRIES} rounded up x {RING_BLOCK_BYTES}");
-    let bytes = ROUTE_PUSHES.div_ceil(RING_BLOCK_ENTRIES) * RING_BLOCK_BYTES;
+fn pushes(rows: u64) -> (String, u64) {
+    let entries = OPEN_ENTRIES + rows;
+    let sum = format!("{entries} / {RING_BLOCK_ENTRIES} rounded up x {RING_BLOCK_BYTES}");
+    let bytes = entries.div_ceil(RING_BLOCK_ENTRIES) * RING_BLOCK_BYTES;
     (format!("queues between two looks at their limits: {sum}"), bytes)
 }
 
@@ -119,13 +118,13 @@ mod tests {
         let expected = [
             164 * 512,
             164 * (4 + 6) * 64,
-            8739 * 64,
+            8750 * 64,
             164 * 17 * 32,
             100_000 * 512,
             256 << 20,
             (1 << 20) * 32,
             1 << 20,
-            (4 * 2 + 3) * (2 << 20),
+            (4 * 2 + 2) * (2 << 20),
         ];
         assert_eq!(bytes, expected);
     }

@@ -47,9 +47,9 @@ impl Registry {
         });
     }
 
-    /// Whether nothing is registered, so that nobody need ask.
-    pub fn is_empty(&self) -> bool {
-        self.by_kind.is_empty()
+    /// Whether anything is registered for a type.
+    pub fn concerns(&self, kind: &str) -> bool {
+        !self.by_kind.is_empty() && self.by_kind.contains_key(kind)
     }
 
     /// The handler of a type: the one registered last.
@@ -86,6 +86,6 @@ mod tests {
         assert!(Arc::ptr_eq(registry.handler("t").unwrap(), &old));
         registry.remove(HandlerId(1));
         registry.remove(HandlerId(3));
-        assert!(registry.is_empty() && registry.handler("t").is_none());
+        assert!(!registry.concerns("t") && registry.handler("t").is_none());
     }
 }

@@ -4,13 +4,14 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustc_hash::FxHashMap;
 
 use super::handle::{Command, Handle, NewMessage, Recipient};
 use super::message::Message;
 use super::registry::Registry;
-use super::workers::{Job, Workers};
+use super::workers::{Held, Job, Workers};
 use crate::auth::{Policy, Principal};
 use crate::config::Config;
 use crate::config::limits::MAILBOX_MAX;
@@ -94,6 +95,9 @@ pub struct Handlers {
     message_bytes_max: usize,
     next_job: u64,
     running: FxHashMap<u64, Running>,
+    /// Bytes of messages that jobs hold on to.
+    held_bytes: Arc<AtomicUsize>,
+    memory_bytes: u64,
     /// Deadlines of running jobs in the order they started, which is the order they are due.
     deadlines: VecDeque<(u64, u64)>,
     /// By connection; one exists while a message of the connection is in a handler.
@@ -111,6 +115,8 @@ impl Handlers {
             message_bytes_max: config.max_service_message_bytes as usize,
             next_job: 1,
             running: FxHashMap::default(),
+            held_bytes: Arc::default(),
+            memory_bytes: config.memory_bytes,
             deadlines: VecDeque::new(),
             mailboxes: FxHashMap::default(),
         }
@@ -119,6 +125,22 @@ impl Handlers {
     /// Messages in handlers or waiting for them.
     pub fn pending(&self) -> usize {
         self.running.len() + self.mailboxes.values().map(|mailbox| mailbox.waiting.len()).sum::<usize>()
+    }
+
+    /// Bytes of messages in handlers or waiting for them.
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes.load(Ordering::Relaxed)
+    }
+
+    /// What waits for handlers shares the server's limit of memory.
+    fn hold(&mut self, delivery: &Delivery, message: &Message) -> Result<Held, ProtocolError> {
+        let bytes = message.payload.len() + size_of::<Message>();
+        let stored = delivery.tables.messages.used_bytes() + delivery.tables.connections.input_bytes();
+        if (stored + self.held_bytes() + bytes) as u64 > self.memory_bytes {
+            self.totals.refused += 1;
+            return Err(OVERLOADED);
+        }
+        Ok(Held::new(&self.held_bytes, bytes))
     }
 
     /// Workers lost to handlers that do not end.
@@ -141,21 +163,22 @@ impl Handlers {
         if is_reserved(envelope.kind) {
             return Err(ErrorCode::ReservedType.into());
         }
-        if self.registry.is_empty() {
+        if !self.registry.concerns(envelope.kind) {
             return publish(delivery, policy, sender, envelope, id).map(Outcome::Published);
         }
         let message = self.owned_message(delivery, sender, envelope, id);
+        let held = Arc::new(self.hold(delivery, &message)?);
         let outcome = match self.registry.handler(envelope.kind).cloned() {
             Some(run) => {
                 check_permission(delivery, policy, sender, envelope)?;
-                let job = Job::new(self.next_job, run, Arc::clone(&message));
+                let job = Job::new(self.next_job, run, Arc::clone(&message), Arc::clone(&held));
                 self.next_job += 1;
                 self.enqueue(delivery, running(delivery, sender, envelope, job))?;
                 Outcome::Handled
             }
             None => Outcome::Published(publish(delivery, policy, sender, envelope, id)?),
         };
-        self.observe(&message);
+        self.observe(&message, &held);
         Ok(outcome)
     }
 
@@ -176,9 +199,9 @@ impl Handlers {
     }
 
     /// Gives every observer of the type a copy. One that finds the channel full misses it; that is counted.
-    fn observe(&mut self, message: &Arc<Message>) {
+    fn observe(&mut self, message: &Arc<Message>, held: &Arc<Held>) {
         for run in self.registry.observers(&message.kind) {
-            let job = Job::new(0, Arc::clone(run), Arc::clone(message));
+            let job = Job::new(0, Arc::clone(run), Arc::clone(message), Arc::clone(held));
             self.totals.unobserved += u64::from(!self.workers.try_start(job));
         }
     }

@@ -34,12 +34,34 @@ pub struct Job {
     /// The message.
     pub message: Arc<Message>,
     state: Arc<AtomicU8>,
+    /// Counts the message's bytes until its last job is gone.
+    _held: Arc<Held>,
 }
 
 impl Job {
     /// A job that waits.
-    pub fn new(id: u64, run: HandlerFn, message: Arc<Message>) -> Self {
-        Self { id, run, message, state: Arc::new(AtomicU8::new(WAITING)) }
+    pub fn new(id: u64, run: HandlerFn, message: Arc<Message>, held: Arc<Held>) -> Self {
+        Self { id, run, message, state: Arc::new(AtomicU8::new(WAITING)), _held: held }
+    }
+}
+
+/// Bytes of a message that jobs hold on to; they are given back when it is dropped, on whatever thread.
+pub struct Held {
+    sum: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Held {
+    /// Adds `bytes` to `sum`.
+    pub fn new(sum: &Arc<AtomicUsize>, bytes: usize) -> Self {
+        sum.fetch_add(bytes, Ordering::Relaxed);
+        Self { sum: Arc::clone(sum), bytes }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.sum.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

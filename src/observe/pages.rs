@@ -98,7 +98,11 @@ pub fn status(o: Overview<'_>) -> Value {
             "bytes": tables.messages.used_bytes(),
             "inputBytes": tables.connections.input_bytes(),
         },
-        "handlers": { "pending": o.handlers.pending(), "lostWorkers": o.handlers.lost_workers() },
+        "handlers": {
+            "pending": o.handlers.pending(),
+            "heldBytes": o.handlers.held_bytes(),
+            "lostWorkers": o.handlers.lost_workers(),
+        },
         "counters": counted,
         "errors": errors,
         "httpAnswers": http_classes(o).map(|(class, n)| (class.to_owned(), json!(n))).collect::<Map<_, _>>(),
@@ -177,6 +181,7 @@ fn gauges(out: &mut String, o: Overview<'_>) {
         ("hashi_stored_bytes", "Bytes of stored messages.", tables.messages.used_bytes()),
         ("hashi_input_bytes", "Bytes of unfinished input.", tables.connections.input_bytes()),
         ("hashi_handlers_pending", "Messages in handlers or waiting for them.", o.handlers.pending()),
+        ("hashi_handlers_held_bytes", "Bytes of messages in handlers or waiting.", o.handlers.held_bytes()),
         ("hashi_workers_lost", "Workers stuck in handlers.", o.handlers.lost_workers()),
     ];
     for (name, help, value) in single {

@@ -99,7 +99,7 @@ impl RingPool {
         let first = ring.first;
         let block = self.blocks[first as usize];
         ring.packed -= 16;
-        if ring.len() == 0 {
+        if ring.packed < 16 {
             *ring = Ring::default();
             self.release(first);
         } else if head + 1 == BLOCK_ENTRIES {

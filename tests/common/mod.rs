@@ -13,6 +13,7 @@ pub mod proc;
 pub mod row;
 pub mod server;
 pub mod status;
+pub mod steps;
 pub mod tcp;
 pub mod wait;
 pub mod websocket;

@@ -22,6 +22,13 @@ pub fn schedstat_of(pid: u32) -> String {
 /// The same file for the calling thread.
 pub const OWN_SCHEDSTAT: &str = "/proc/thread-self/schedstat";
 
+/// The kernel's id of the calling thread. For the files above it does what a process's id does.
+pub fn own_thread_id() -> u32 {
+    let link = fs::read_link("/proc/thread-self").unwrap_or_else(|error| panic!("/proc/thread-self: {error}"));
+    let last = link.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+    last.unwrap_or_else(|| panic!("/proc/thread-self leads to {}", link.display()))
+}
+
 /// The processor time that the loop of `pid` takes in a window of `length`. The window is what is measured.
 pub fn loop_time_during(pid: u32, length: Duration) -> Duration {
     let before = loop_time(pid);

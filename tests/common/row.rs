@@ -40,6 +40,13 @@ pub fn run_beside_others(env: Env, body: impl Fn(&TestServer)) {
     run_on(|| TestServer::spawn_process(env), body);
 }
 
+/// Runs a row that computes against the server that `start` gives.
+#[track_caller]
+pub fn run_alone_on(start: impl Fn() -> TestServer, body: impl Fn(&TestServer)) {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    run_on(start, body);
+}
+
 /// Runs a row against the server that `start` gives.
 #[track_caller]
 pub fn run_on(start: impl Fn() -> TestServer, body: impl Fn(&TestServer)) {
@@ -57,7 +64,7 @@ pub fn run_on(start: impl Fn() -> TestServer, body: impl Fn(&TestServer)) {
 
 #[track_caller]
 fn attempt(server: TestServer, body: impl Fn(&TestServer)) -> Report {
-    let pid = server.pid().expect("a row has a server process of its own");
+    let pid = server.loop_id();
     let control = ControlClient::start(server.address, Some(pid));
     let memory_before = proc::resident_bytes(pid);
     body(&server);

@@ -1,6 +1,7 @@
 //! A server under test: as a process of its own, or on a thread of the test.
 
 use super::ECHO_PATH;
+use super::proc;
 use super::wait::{self, PATIENCE};
 use crossbeam_channel::Receiver;
 use std::io::{BufRead, BufReader};
@@ -27,7 +28,7 @@ pub struct TestServer {
 
 enum Running {
     Process { child: Child, log: Log },
-    Thread { handle: hashi::Handle, result: Receiver<std::io::Result<()>> },
+    Thread { handle: hashi::Handle, result: Receiver<std::io::Result<()>>, thread_id: u32 },
 }
 
 impl TestServer {
@@ -60,16 +61,25 @@ impl TestServer {
     /// Runs the server on a thread of the test.
     #[track_caller]
     pub fn start(config: hashi::Config) -> Self {
-        let server = hashi::Server::builder(config).bind().expect("the server binds");
+        Self::serve(hashi::Server::builder(config).bind().expect("the server binds"))
+    }
+
+    /// Runs a server that is built already on a thread of the test.
+    #[track_caller]
+    pub fn serve(server: hashi::Server) -> Self {
         let address = server.local_addresses().iter().copied().find(SocketAddr::is_ipv4).expect("an IPv4 address");
         let handle = server.handle();
         let (done, result) = crossbeam_channel::bounded(1);
+        let (started, thread_id) = crossbeam_channel::bounded(1);
         let run = move || {
+            // Ok because the channel has room for it.
+            let _ = started.send(proc::own_thread_id());
             // Ok because nobody waits for the result once the test has given up.
             let _ = done.send(server.run());
         };
         thread::Builder::new().name("server under test".into()).spawn(run).expect("a thread");
-        Self { address, running: Running::Thread { handle, result } }
+        let thread_id = thread_id.recv_timeout(PATIENCE).expect("the thread starts");
+        Self { address, running: Running::Thread { handle, result, thread_id } }
     }
 
     /// The server's process, if it has one of its own.
@@ -77,6 +87,23 @@ impl TestServer {
         match &self.running {
             Running::Process { child, .. } => Some(child.id()),
             Running::Thread { .. } => None,
+        }
+    }
+
+    /// The kernel's id of the thread that runs the loop.
+    pub fn loop_id(&self) -> u32 {
+        match &self.running {
+            Running::Process { child, .. } => child.id(),
+            Running::Thread { thread_id, .. } => *thread_id,
+        }
+    }
+
+    /// The handle of a server on a thread of the test.
+    #[track_caller]
+    pub fn handle(&self) -> &hashi::Handle {
+        match &self.running {
+            Running::Process { .. } => panic!("a server of its own process has no handle here"),
+            Running::Thread { handle, .. } => handle,
         }
     }
 
@@ -101,7 +128,7 @@ impl Drop for TestServer {
     fn drop(&mut self) {
         let stopped = match &mut self.running {
             Running::Process { child, log } => stop_process(child, log),
-            Running::Thread { handle, result } => stop_thread(handle, result),
+            Running::Thread { handle, result, .. } => stop_thread(handle, result),
         };
         if let Err(problem) = stopped
             && !thread::panicking()

@@ -1,0 +1,122 @@
+//! Steps that many protocol tests have in common.
+
+use super::WS_PATH;
+use super::client::{Client, envelope};
+use super::json;
+use super::websocket::WebSocket;
+use simd_json::OwnedValue;
+use simd_json::json;
+use simd_json::prelude::*;
+use std::net::SocketAddr;
+
+/// Far more than any test leaves unread.
+const SETTLE_MESSAGES_MAX: usize = 10_000;
+
+impl Client {
+    /// Connects without authenticating.
+    #[track_caller]
+    pub fn anonymous(address: SocketAddr) -> Self {
+        Self { ws: WebSocket::open(address, WS_PATH), welcome: OwnedValue::null() }
+    }
+
+    /// Connects and authenticates with this payload; the welcome is kept.
+    #[track_caller]
+    pub fn connect_with(address: SocketAddr, payload: OwnedValue) -> Self {
+        let mut client = Self::anonymous(address);
+        client.welcome = client.authenticate(payload);
+        let welcome = &client.welcome;
+        assert!(json::boolean(welcome, "payload.success"), "a success, not {}", welcome.encode());
+        client
+    }
+
+    /// Sends an authentication with this payload and returns its answer, whatever it says.
+    #[track_caller]
+    pub fn authenticate(&mut self, payload: OwnedValue) -> OwnedValue {
+        self.send(&envelope("auth", "authentication", payload));
+        let answer = self.receive();
+        assert!(json::is(&answer, "type", "authentication"), "an authentication, not {}", answer.encode());
+        assert!(json::is(&answer, "replyTo", "auth"), "an answer to it, not {}", answer.encode());
+        answer
+    }
+
+    /// Sends a message with a session of its own choice and returns what the server answers to `ack`.
+    #[track_caller]
+    pub fn publish(&mut self, message: OwnedValue) -> OwnedValue {
+        let mut message = message;
+        message.insert("ack", true).expect("ok because a message is an object");
+        self.send(&message);
+        let answer = self.receive_where(|answer| json::is(answer, "type", "ack") || json::is(answer, "type", "error"));
+        assert!(json::is(&answer, "type", "ack"), "an ack, not {}", answer.encode());
+        answer["payload"]["results"][0].clone()
+    }
+
+    /// Joins one more session and returns the answer.
+    #[track_caller]
+    pub fn join(&mut self, session: &str) -> OwnedValue {
+        self.membership("hashi:join", session)
+    }
+
+    /// Leaves a session and returns the answer.
+    #[track_caller]
+    pub fn leave(&mut self, session: &str) -> OwnedValue {
+        self.membership("hashi:leave", session)
+    }
+
+    #[track_caller]
+    fn membership(&mut self, kind: &str, session: &str) -> OwnedValue {
+        let id = format!("{kind} {session}");
+        self.send(&envelope(&id, kind, json!({"sessionId": session})));
+        let answer = self.receive_where(|answer| json::is(answer, "replyTo", &id));
+        assert!(json::is(&answer, "type", kind), "{kind}, not {}", answer.encode());
+        answer
+    }
+
+    /// Sends `text` as it is and expects an `error` with this code as the next message.
+    #[track_caller]
+    pub fn expect_error(&mut self, text: &str, code: &str) -> OwnedValue {
+        self.ws.text(text);
+        let answer = self.receive();
+        assert_error(&answer, code, text);
+        answer
+    }
+
+    /// What has come so far: everything before three messages to this connection, one of each priority.
+    #[track_caller]
+    pub fn settle(&mut self) -> Vec<OwnedValue> {
+        let own = self.connection_id().to_owned();
+        for priority in ["high", "normal", "low"] {
+            let id = format!("settle-{priority}");
+            let to = json!({"connectionId": own.as_str()});
+            self.send(&json!({"id": id, "type": "settle", "priority": priority, "to": to, "echo": true, "payload": {}}));
+        }
+        let mut came = Vec::new();
+        let mut missing = 3;
+        while missing > 0 {
+            let message = self.receive();
+            match json::is(&message, "type", "settle") {
+                true => missing -= 1,
+                false => came.push(message),
+            }
+            assert!(came.len() < SETTLE_MESSAGES_MAX, "messages come without an end");
+        }
+        came
+    }
+
+    /// Expects that nothing has come that was not read yet.
+    #[track_caller]
+    pub fn expect_nothing(&mut self) {
+        let came = self.settle();
+        assert!(came.is_empty(), "nothing should have come, not {}", OwnedValue::from(came).encode());
+    }
+}
+
+/// Checks that `answer` is an `error` message with this code and the members every error has.
+#[track_caller]
+pub fn assert_error(answer: &OwnedValue, code: &str, sent: &str) {
+    let shown = answer.encode();
+    assert!(json::is(answer, "type", "error"), "{sent}: an error, not {shown}");
+    assert!(json::is(answer, "payload.code", code), "{sent}: {code}, not {shown}");
+    assert!(json::is(answer, "priority", "high"), "{sent}: an error is high, {shown}");
+    assert!(!json::string(answer, "payload.message").is_empty(), "{sent}: a message in {shown}");
+    json::boolean(answer, "payload.temporary");
+}
