@@ -6,10 +6,12 @@
 mod handle;
 mod message;
 mod registry;
+mod route;
 mod submit;
 mod workers;
 
 pub use handle::{Closed, Command, Handle, Inbox, NewMessage, Receipt, Recipient, channel};
 pub use message::{Context, Message, MessageOptions};
 pub use registry::{HandlerFn, HandlerId, Registry, Role};
-pub use submit::{Handlers, Outcome, Sender};
+pub use route::Sender;
+pub use submit::{Handlers, Outcome};

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::routes::Caller;
-use super::{Response, Services, publish};
+use super::publish::{self, Caller};
+use super::{Response, Services};
 use crate::message::decode::{
     BAD_SESSION, ID_BYTES_MAX, KEY_BYTES_MAX, PAYLOAD_DEPTH_MAX, depth_of, error_offset, is_session_name,
 };

@@ -1,11 +1,19 @@
 //! `POST /ws-api/send` and `/ws-api/broadcast`: a message in, its place and its receivers out.
 
-use super::routes::Caller;
 use super::{Response, Services};
+use crate::auth::Identity;
 use crate::delivery::Published;
 use crate::handlers::{Outcome, Sender};
 use crate::message::decode::{DecodeError, Shape};
 use crate::message::{Decoder, Envelope, ErrorCode, MessageType, ProtocolError};
+
+/// Who publishes over REST.
+pub struct Caller {
+    /// The token's user.
+    pub identity: Identity,
+    /// The user's own connection that `Hashi-Connection` names.
+    pub row: Option<u32>,
+}
 
 /// What a route asks of its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

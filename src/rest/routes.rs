@@ -1,5 +1,6 @@
 //! Which route a request is for, and what must hold before its body is read.
 
+use super::publish::Caller;
 use super::response::{Response, problem, refusal};
 use super::{Services, access, operation, publish, views};
 use crate::auth::Identity;
@@ -185,14 +186,6 @@ fn run(
             publishing(services, request).and_then(|caller| operation::notify(services, &caller, request.body))
         }
     }
-}
-
-/// Who publishes over REST.
-pub struct Caller {
-    /// The token's user.
-    pub identity: Identity,
-    /// The user's own connection that `Hashi-Connection` names.
-    pub row: Option<u32>,
 }
 
 fn publishing(services: &Services<'_>, request: &Request<'_>) -> Result<Caller, ProtocolError> {

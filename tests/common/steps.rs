@@ -87,7 +87,9 @@ impl Client {
         for priority in ["high", "normal", "low"] {
             let id = format!("settle-{priority}");
             let to = json!({"connectionId": own.as_str()});
-            self.send(&json!({"id": id, "type": "settle", "priority": priority, "to": to, "echo": true, "payload": {}}));
+            self.send(
+                &json!({"id": id, "type": "settle", "priority": priority, "to": to, "echo": true, "payload": {}}),
+            );
         }
         let mut came = Vec::new();
         let mut missing = 3;
