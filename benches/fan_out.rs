@@ -37,7 +37,9 @@ fn drain(delivery: &mut Delivery, batch: &mut Batch) {
     while let Some(next) = tables.outputs.next_dirty(Priority::Normal) {
         let slot = next.expect("a row on the list has something to write");
         tables.outputs.collect(slot, &tables.messages, batch);
-        let release = |messages: &mut Messages, id| drop(messages.release(id));
+        let release = |messages: &mut Messages, id| {
+            messages.release(id);
+        };
         tables.outputs.consume(slot, batch, batch.bytes(), &mut tables.messages, release);
     }
 }

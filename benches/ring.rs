@@ -44,7 +44,9 @@ fn push_and_drain(criterion: &mut Criterion) {
             }
             outputs.next_dirty(Priority::Normal);
             outputs.collect(0, &messages, &mut batch);
-            let release = |messages: &mut Messages, id| drop(messages.release(id));
+            let release = |messages: &mut Messages, id| {
+                messages.release(id);
+            };
             outputs.consume(0, &batch, batch.bytes(), &mut messages, release);
             assert!(outputs.is_idle(0), "one batch holds all");
         });

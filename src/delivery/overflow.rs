@@ -124,3 +124,119 @@ impl Delivery {
 const fn is_over(count: usize, bytes: u64, limits: QueueLimits) -> bool {
     count > limits.messages || (bytes > limits.bytes && count > 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::delivery::{Author, Publication};
+    use crate::tables::SessionId;
+    use crate::tables::outputs::Batch;
+
+    const LIMITS: QueueLimits = QueueLimits { messages: 3, bytes: 10_000 };
+
+    /// One blocked row in one session.
+    struct Bench {
+        delivery: Delivery,
+        session: SessionId,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let mut delivery = Delivery::new(&Config::default(), [7; 32]);
+            delivery.tables.outputs.open(0);
+            let session = delivery.tables.sessions.open("s", 0).unwrap();
+            delivery.tables.sessions.join(0, session);
+            delivery.tables.outputs.block(0);
+            Self { delivery, session }
+        }
+
+        fn publish(&mut self, priority: Priority, key: Option<&str>, payload: &[u8]) {
+            let publication = Publication {
+                id: "m",
+                kind: "t",
+                priority,
+                from: Author::Server,
+                key,
+                reply_to: None,
+                meta: None,
+                payload,
+            };
+            self.delivery.publish(self.session, None, &publication).unwrap();
+        }
+
+        /// What is queued, as the text of its payloads, and the gap's payload in front if one is owed.
+        fn queued(&mut self) -> Vec<String> {
+            self.delivery.pay_gaps(0);
+            let tables = &mut self.delivery.tables;
+            let mut batch = Batch::default();
+            tables.outputs.collect(0, &tables.messages, &mut batch);
+            let payload = |frame: &[u8]| {
+                let text = String::from_utf8_lossy(frame).into_owned();
+                let at = text.find("\"payload\":").unwrap() + "\"payload\":".len();
+                text[at..text.len() - 1].to_owned()
+            };
+            let out = batch.ids().map(|id| payload(tables.messages.frame(id))).collect();
+            tables.outputs.clear(0, &mut tables.messages);
+            tables.invariants();
+            out
+        }
+    }
+
+    #[test]
+    fn within_the_limits_nothing_goes() {
+        let mut bench = Bench::new();
+        for n in [b"1", b"2", b"3"] {
+            bench.publish(Priority::Low, Some("k"), n);
+        }
+        assert_eq!(bench.delivery.enforce_queue_limits(0, LIMITS), Verdict::Within);
+        assert_eq!(bench.queued(), ["1", "2", "3"]);
+    }
+
+    #[test]
+    fn older_messages_of_a_key_go_first_and_the_newest_keeps_its_place() {
+        let mut bench = Bench::new();
+        bench.publish(Priority::Normal, Some("a"), b"1");
+        bench.publish(Priority::Normal, None, b"2");
+        bench.publish(Priority::Normal, Some("a"), b"3");
+        bench.publish(Priority::Normal, Some("b"), b"4");
+        assert_eq!(bench.delivery.enforce_queue_limits(0, LIMITS), Verdict::Within);
+        assert_eq!((bench.delivery.totals.conflated, bench.delivery.totals.dropped), (1, 0));
+        assert_eq!(bench.queued(), ["2", "3", "4"]);
+    }
+
+    #[test]
+    fn then_the_lowest_priority_goes_oldest_first_and_a_gap_says_so() {
+        let mut bench = Bench::new();
+        bench.publish(Priority::Low, None, b"1");
+        bench.publish(Priority::Normal, None, b"2");
+        bench.publish(Priority::Low, None, b"3");
+        bench.publish(Priority::High, None, b"4");
+        bench.publish(Priority::Low, None, b"5");
+        assert_eq!(bench.delivery.enforce_queue_limits(0, LIMITS), Verdict::Within);
+        assert_eq!(bench.delivery.totals.dropped, 2);
+        let gap = r#"{"sessionId":"s","from":1,"to":3,"reason":"queue_overflow"}"#;
+        assert_eq!(bench.queued(), [gap, "4", "2", "5"]);
+    }
+
+    #[test]
+    fn high_alone_over_the_limit_is_a_consumer_too_slow() {
+        let mut bench = Bench::new();
+        for n in [b"1", b"2", b"3", b"4"] {
+            bench.publish(Priority::High, None, n);
+        }
+        assert_eq!(bench.delivery.enforce_queue_limits(0, LIMITS), Verdict::TooSlow);
+    }
+
+    #[test]
+    fn bytes_are_a_limit_too_but_one_message_may_be_larger() {
+        let mut bench = Bench::new();
+        let large = vec![b'1'; 20_000];
+        bench.publish(Priority::Normal, None, &large);
+        assert_eq!(bench.delivery.enforce_queue_limits(0, LIMITS), Verdict::Within);
+        bench.publish(Priority::Normal, None, b"2");
+        assert_eq!(bench.delivery.enforce_queue_limits(0, LIMITS), Verdict::Within);
+        let gap = r#"{"sessionId":"s","from":1,"to":1,"reason":"queue_overflow"}"#;
+        assert_eq!(bench.queued(), [gap, "2"]);
+    }
+}

@@ -34,6 +34,9 @@ use crate::message::Decoder;
 use crate::observe::Metrics;
 use crate::tables::outputs::Batch;
 
+/// A debug build checks all tables after every so many ticks, so that every test checks them, too.
+const CHECKED_TICKS: u64 = 64;
+
 /// The server: all tables, and what the stages need besides.
 pub struct Reactor<N: Net, C: Clock> {
     net: N,
@@ -173,6 +176,9 @@ impl<N: Net, C: Clock> Reactor<N, C> {
         let metrics = &mut self.core.metrics;
         metrics.ticks += 1;
         metrics.tick_ns.saturating_record(now_ns.saturating_sub(self.core.delivery.now.ns).max(1));
+        if cfg!(debug_assertions) && metrics.ticks.is_multiple_of(CHECKED_TICKS) {
+            self.invariants();
+        }
     }
 }
 
