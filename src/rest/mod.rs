@@ -43,11 +43,12 @@ pub struct Services<'a> {
 impl Services<'_> {
     /// What the status pages show.
     pub fn overview(&self) -> Overview<'_> {
+        let websockets = self.delivery.tables.connections.websockets();
         Overview {
             metrics: self.metrics,
             delivery: self.delivery,
             handlers: self.handlers,
-            accepting: !self.draining,
+            accepting: !self.draining && websockets < self.config.max_connections as usize,
             draining: self.draining,
             insecure: self.config.insecure_development,
             connections_max: self.config.max_connections,

@@ -64,9 +64,8 @@ impl Client {
 
     #[track_caller]
     fn membership(&mut self, kind: &str, session: &str) -> OwnedValue {
-        let id = format!("{kind} {session}");
-        self.send(&envelope(&id, kind, json!({"sessionId": session})));
-        let answer = self.receive_where(|answer| json::is(answer, "replyTo", &id));
+        self.send(&envelope("membership", kind, json!({"sessionId": session})));
+        let answer = self.receive_where(|answer| json::is(answer, "replyTo", "membership"));
         assert!(json::is(&answer, "type", kind), "{kind}, not {}", answer.encode());
         answer
     }

@@ -3,7 +3,7 @@
 use super::wait::PATIENCE;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -46,6 +46,17 @@ impl Tcp {
         socket
             .connect_timeout(&address.into(), PATIENCE)
             .unwrap_or_else(|error| panic!("connect to {address}: {error}"));
+        Self::over(socket.into())
+    }
+
+    /// Connects from this address of the machine: all of 127.0.0.0/8 is loopback.
+    #[track_caller]
+    pub fn connect_from(source: IpAddr, address: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP)).expect("a socket");
+        socket.bind(&SocketAddr::new(source, 0).into()).unwrap_or_else(|error| panic!("bind to {source}: {error}"));
+        socket
+            .connect_timeout(&address.into(), PATIENCE)
+            .unwrap_or_else(|error| panic!("connect to {address} from {source}: {error}"));
         Self::over(socket.into())
     }
 

@@ -1,0 +1,131 @@
+//! A client that does not read, brought to the point where its socket takes no more and its queue begins to fill.
+
+use super::common::client::{Client, envelope};
+use super::common::frame::Frame;
+use super::common::json;
+use super::common::server::TestServer;
+use super::common::status;
+use super::common::wait::{self, PATIENCE};
+use simd_json::OwnedValue;
+use simd_json::json;
+use simd_json::prelude::*;
+
+pub const SESSION: &str = "stalled-session";
+
+/// The receive buffer of the client that does not read.
+const NARROW_BYTES: usize = 4_096;
+
+/// Each filler takes a good part of what the kernel holds, so that few are needed.
+const FILLER_BYTES: usize = 8 * 1_024;
+
+/// Far more fillers than any kernel takes from a socket with a limit of 64 KiB on what is not sent.
+const FILLERS_MAX: usize = 500;
+
+/// The queue counts as blocked when it has stayed the same over this many looks.
+const EQUAL_LOOKS: usize = 3;
+
+/// A slow client whose socket takes no more, and a publisher in the same session.
+pub struct Stalled {
+    pub slow: Client,
+    pub publisher: Client,
+    /// Fillers sent; they have the positions from 1 on.
+    pub sent: usize,
+    /// Those of them that are still in the queue of the slow client.
+    pub queued: usize,
+}
+
+impl Stalled {
+    /// Sends fillers of `priority` until one waits in the queue.
+    #[track_caller]
+    pub fn new(server: &TestServer, priority: &str) -> Self {
+        Self::new_in(server, priority, &[])
+    }
+
+    /// The same with a slow client that is in more sessions.
+    #[track_caller]
+    pub fn new_in(server: &TestServer, priority: &str, sessions: &[&str]) -> Self {
+        let mut slow = Client::connect_narrow(server.address, NARROW_BYTES, "slow", SESSION);
+        for session in sessions {
+            slow.join(session);
+        }
+        slow.expect_nothing();
+        let mut publisher = Client::connect(server.address, "publisher", SESSION);
+        let mut sent = 0;
+        let queued = loop {
+            assert!(sent < FILLERS_MAX, "the kernel takes everything from a client that does not read");
+            let filler = sized(&format!("filler-{}", sent + 1), priority, FILLER_BYTES);
+            publisher.publish(filler);
+            sent += 1;
+            if entries(server) > 0 {
+                break stable_entries(server);
+            }
+        };
+        assert!(queued > 0, "the queue was blocked and is empty again");
+        Self { slow, publisher, sent, queued }
+    }
+
+    /// Fillers that the kernel has taken, a part of the last one perhaps.
+    pub fn taken(&self) -> usize {
+        self.sent - self.queued
+    }
+
+    /// Publishes these in one write, so that the server reads and routes them in one turn of its loop if they are small.
+    /// Returns when they are routed.
+    #[track_caller]
+    pub fn publish(&mut self, messages: &[OwnedValue]) {
+        publish_all(&mut self.publisher, messages);
+    }
+}
+
+/// Sends `messages` in one write and waits until they are routed.
+#[track_caller]
+pub fn publish_all(publisher: &mut Client, messages: &[OwnedValue]) {
+    let frames: Vec<u8> = messages.iter().flat_map(|message| Frame::text(message.encode()).encode()).collect();
+    publisher.ws.send_bytes(frames);
+    // The answer comes after everything before it has been routed.
+    publisher.send(&envelope("all-routed", "heartbeat", json!({})));
+    publisher.receive_where(|message| json::is(message, "replyTo", "all-routed"));
+}
+
+/// A message that does not come back to its sender.
+pub fn message(id: &str, priority: &str) -> OwnedValue {
+    json!({"id": id, "type": "custom", "priority": priority, "echo": false, "payload": {}})
+}
+
+/// The same with a payload of this size.
+pub fn sized(id: &str, priority: &str, bytes: usize) -> OwnedValue {
+    let mut sized = message(id, priority);
+    sized.insert("payload", "x".repeat(bytes)).expect("ok because a message is an object");
+    sized
+}
+
+/// The same message with one more member.
+pub fn with(mut message: OwnedValue, member: &str, value: impl Into<OwnedValue>) -> OwnedValue {
+    message.insert(member.to_owned(), value.into()).expect("ok because a message is an object");
+    message
+}
+
+/// Messages in all queues of the server.
+#[track_caller]
+pub fn entries(server: &TestServer) -> usize {
+    json::number(&status::read(server.address), "queues.entries") as usize
+}
+
+/// Messages in all queues, once their number does not change any more.
+#[track_caller]
+pub fn stable_entries(server: &TestServer) -> usize {
+    let (mut last, mut looks) = (usize::MAX, 0);
+    let look = || {
+        let now = entries(server);
+        looks = if now == last { looks + 1 } else { 1 };
+        last = now;
+        if looks == EQUAL_LOOKS { Ok(now) } else { Err(now) }
+    };
+    wait::until(PATIENCE, look).unwrap_or_else(|entries| panic!("the queue does not settle, last at {entries}"))
+}
+
+/// A counter of the status.
+#[track_caller]
+pub fn counter(server: &TestServer, name: &str) -> usize {
+    json::number(&status::read(server.address), &format!("counters.{name}")) as usize
+}
