@@ -108,14 +108,14 @@ impl Config {
     ///
     /// # Errors
     /// Every wrong value, in one error.
-    pub fn validate(&self) -> Result<(), ConfigError> {
+    pub fn validate(&self, development: bool) -> Result<(), ConfigError> {
         let mut problems = Vec::new();
         for variable in &VARIABLES {
             if let Err(allowed) = variable.check(self) {
                 problems.push(Problem::new(variable.name, variable.show(self), allowed));
             }
         }
-        relations::check(self, |_| true, &mut problems);
+        relations::check(self, development, |_| true, &mut problems);
         ConfigError::unless_empty(problems)
     }
 
@@ -181,7 +181,7 @@ mod tests {
             memory_bytes: 256 << 20,
         };
         assert_eq!(Config::default(), expected);
-        assert_eq!(expected.validate(), Ok(()));
+        assert_eq!(expected.validate(true), Ok(()));
     }
 
     #[test]
@@ -201,7 +201,7 @@ mod tests {
             allowed_origins: vec!["*".to_owned()],
             ..Config::default()
         };
-        let error = config.validate().expect_err("five wrong values").to_string();
+        let error = config.validate(true).expect_err("five wrong values").to_string();
         for name in
             ["WEBSOCKET_PATH", "WEBSOCKET_MAX_CONNECTIONS", "HASHI_QUEUE_BYTES", "HASHI_HOST", "HASHI_ALLOWED_ORIGINS"]
         {
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_value_filled_by_hand_must_have_the_form_that_reading_gives() {
-        let refused = |config: Config| config.validate().expect_err("another form").to_string();
+        let refused = |config: Config| config.validate(true).expect_err("another form").to_string();
         let upper = Config { allowed_origins: vec!["https://A:443".to_owned()], ..Config::default() };
         assert!(refused(upper).contains("must be in the form \"https://a\""));
         let two = Config { allowed_origins: vec!["https://a,https://b".to_owned()], ..Config::default() };

@@ -49,12 +49,13 @@ impl ServerBuilder {
     /// `InvalidInput` for a configuration that does not hold, else what the system says of the addresses.
     pub fn bind(self) -> io::Result<Server> {
         let config = self.config;
-        config.validate().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error.to_string()))?;
+        let development = self.policy.is_development();
+        config.validate(development).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error.to_string()))?;
         let net = MioNet::bind(&resolve(&config.host, config.port)?)?;
         let waker = net.waker();
         let (handle, inbox) = channel(Arc::new(move || waker.wake()));
         let addresses = net.local_addresses();
-        announce(&config, &addresses);
+        announce(&config, development, &addresses);
         let mut registry = Registry::default();
         for (kind, role, run) in self.registrations {
             registry.add(handle.new_handler_id(), kind, role, run);
@@ -105,13 +106,13 @@ impl Server {
     }
 }
 
-fn announce(config: &Config, addresses: &[SocketAddr]) {
-    if config.insecure_development {
+fn announce(config: &Config, development: bool, addresses: &[SocketAddr]) {
+    if development && config.insecure_development {
         log::warn!(
             "development mode on {}: the token is the user id, and everybody who can connect may do everything",
             config.host
         );
-    } else {
+    } else if development {
         log::info!("development mode: loopback only, the token is the user id");
     }
     for address in addresses {

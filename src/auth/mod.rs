@@ -40,6 +40,12 @@ pub trait Policy: Send {
     /// Whether the user may publish this type, to this session or, without one, to a user or connection.
     fn may_publish(&self, user: Principal<'_>, session_id: Option<&str>, kind: &str) -> bool;
 
+    /// Whether a token proves nothing, as in development mode. Then the server listens on loopback only, takes pages of
+    /// loopback origins, refuses hosts that are not loopback, and shows everybody its whole status.
+    fn is_development(&self) -> bool {
+        false
+    }
+
     /// Most connections of one user at a time.
     fn connections_per_user_max(&self) -> usize {
         usize::MAX
@@ -56,6 +62,10 @@ pub trait Policy: Send {
 pub struct Development;
 
 impl Policy for Development {
+    fn is_development(&self) -> bool {
+        true
+    }
+
     fn authenticate(&self, token: &str) -> Result<Identity, ProtocolError> {
         if !is_user_id(token) {
             return Err(ErrorCode::InvalidToken.into());

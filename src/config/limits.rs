@@ -102,8 +102,51 @@ pub const WHEEL_TICK_MS: u64 = 8;
 /// Buckets of the timing wheel: one turn is 32.8 s, longer times take more turns.
 pub const WHEEL_BUCKETS: usize = 4096;
 
+/// Longest type name in bytes.
+pub const TYPE_BYTES_MAX: usize = 64;
+/// Longest `id` and `replyTo` in bytes.
+pub const ID_BYTES_MAX: usize = 128;
+/// Longest session name in bytes.
+pub const SESSION_BYTES_MAX: usize = 255;
+/// Longest `key` in bytes.
+pub const KEY_BYTES_MAX: usize = 128;
+/// Longest `meta` object in bytes, as written.
+pub const META_BYTES_MAX: usize = 1024;
+/// Deepest nesting of a payload; the envelope adds one.
+pub const PAYLOAD_DEPTH_MAX: usize = 32;
+/// Members an envelope may have that the protocol does not know. It bounds the search for duplicates.
+pub const UNKNOWN_MEMBERS_MAX: usize = 32;
+/// Scratch memory that grew beyond this for one large message is given back, in bytes.
+pub const SCRATCH_BYTES_KEPT: usize = 128 * 1024;
+
+/// Bytes of a whole request head, leading blank lines and the final CRLF included. What browsers send is under 4 KiB
+/// with cookies; the kept bytes of all connections whose head is incomplete are bounded by this.
+pub const HEAD_BYTES_MAX: usize = 8192;
+/// Fields of a head. Browsers send about 20, proxies add about 10.
+pub const HEADERS_MAX: usize = 64;
+/// Bytes of one field line without its CRLF. A bearer token of 2 to 3 KiB must fit.
+pub const LINE_BYTES_MAX: usize = 4096;
+/// Bytes of the request target. The longest route carries a percent-encoded session id, 3 * 255 bytes.
+pub const TARGET_BYTES_MAX: usize = 2048;
+/// Bytes of a method. The longest registered one has 17; more is noise on the port.
+pub const METHOD_BYTES_MAX: usize = 32;
+/// Blank lines skipped before a request line: old clients end a body with one too many (RFC 9112 section 2.2).
+pub const BLANK_LINES_MAX: usize = 2;
+/// Bytes between a chunk's size and its CRLF. No extension has a meaning here; signed uploads use about 90.
+pub const CHUNK_EXTENSION_BYTES_MAX: usize = 256;
+/// Bytes of all trailer fields together. They are read and dropped.
+pub const TRAILER_BYTES_MAX: usize = 4096;
+/// Empty fragments in a row before the connection fails: they cost work and bring nothing.
+pub const EMPTY_FRAGMENTS_MAX: u32 = 64;
+/// Most connections that one answer lists; `count` always tells all. It bounds the time one request takes of the loop.
+pub const LISTED_MAX: usize = 1000;
+/// Free buffers kept over all sizes, in bytes.
+pub const FREE_BYTES_KEPT: usize = 8 * 1024 * 1024;
+
 const _: () = assert!(BATCH_BYTES >= GATHER_BYTES_MAX);
 const _: () = assert!(BATCH_BYTES <= DRAIN_BYTES_PER_TICK);
 const _: () = assert!(PUSHES_PER_ROW <= PUSHES_PER_TICK);
 const _: () = assert!(READ_BUFFER_BYTES <= READ_BYTES_PER_TICK);
 const _: () = assert!(WHEEL_BUCKETS.is_power_of_two());
+const _: () = assert!(METHOD_BYTES_MAX + TARGET_BYTES_MAX + " HTTP/1.1 \r\n".len() <= LINE_BYTES_MAX);
+const _: () = assert!(LINE_BYTES_MAX + TARGET_BYTES_MAX < HEAD_BYTES_MAX);

@@ -4,7 +4,7 @@
 //! included. Not counted: the kernel's socket buffers, the allocator's own overhead, and the program itself.
 
 use super::Config;
-use super::limits::{BACKLOG_ENTRIES_MAX, HTTP_SOCKETS, PUSHES_PER_TICK};
+use super::limits::{BACKLOG_ENTRIES_MAX, FREE_BYTES_KEPT, HTTP_SOCKETS, PUSHES_PER_TICK};
 
 /// One connection: hot and cold columns, its side tables, its timers. Input that is not complete is counted with
 /// `HASHI_MEMORY_BYTES`.
@@ -56,6 +56,7 @@ pub fn worst_case_memory(config: &Config) -> Vec<(String, u64)> {
         memberships(config, rows),
         sessions(config),
         ("messages, unfinished input and what waits for handlers: HASHI_MEMORY_BYTES".to_owned(), config.memory_bytes),
+        ("buffers of messages kept for the next ones".to_owned(), FREE_BYTES_KEPT as u64),
         parser(config),
         ("shared buffers of the loop".to_owned(), SHARED_BUFFERS_BYTES),
         stacks(config),
@@ -122,6 +123,7 @@ mod tests {
             164 * 17 * 32,
             100_000 * 512,
             256 << 20,
+            8 << 20,
             (1 << 20) * 32,
             1 << 20,
             (4 * 2 + 2) * (2 << 20),

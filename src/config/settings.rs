@@ -56,7 +56,7 @@ impl Settings {
         let mut problems = Vec::new();
         let set = self.read_into(&mut config, &mut problems);
         relations::adapt(&mut config, |name| set.contains(&name));
-        relations::check(&config, |name| set.contains(&name), &mut problems);
+        relations::check(&config, true, |name| set.contains(&name), &mut problems);
         for problem in &mut problems {
             problem.source = self.source(problem.variable);
         }
@@ -183,7 +183,7 @@ mod tests {
         for size in ["256", "4096", "64KiB", "16MiB", "64MiB"] {
             for name in ["HASHI_MAX_MESSAGE_BYTES", "HASHI_MAX_SERVICE_MESSAGE_BYTES", "HASHI_QUEUE_BYTES"] {
                 let (config, _) = load(&[(name, size)], &[]).expect(name);
-                assert_eq!(config.validate(), Ok(()), "{name}={size}");
+                assert_eq!(config.validate(true), Ok(()), "{name}={size}");
             }
         }
     }

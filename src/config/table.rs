@@ -90,7 +90,7 @@ pub static VARIABLES: [Variable; 23] = [
         group: Group::Connections,
         kind: Kind::Number(Unit::Ms, TIME_MS, NumberField::U64(|config| &mut config.heartbeat_interval_ms)),
         initial: Initial::Number(30_000),
-        help: "A connection that was silent for so long is sent a ping.",
+        help: "Every connection is sent a ping this often.",
     },
     Variable {
         name: "WEBSOCKET_HEARTBEAT_TIMEOUT",

@@ -1,15 +1,13 @@
 //! Making messages and putting them into rings. Every door ends here: WebSocket, REST, handlers and `Handle`.
 
 use super::{Delivery, OVERLOADED};
+use crate::config::limits::SCRATCH_BYTES_KEPT;
 use crate::message::encode::{write_json_string, write_number};
 use crate::message::timestamp::TIMESTAMP_BYTES;
 use crate::message::{MessageType, Outgoing, Priority, ProtocolError};
 use crate::tables::messages::{Description, Place};
 use crate::tables::{MessageId, SessionId, Sessions};
 use crate::wire::websocket::{SERVER_HEADER_BYTES_MAX, prepend_text_header};
-
-/// Scratch memory that one large message needed is given back above this.
-const SCRATCH_BYTES_KEPT: usize = 128 * 1024;
 
 /// Who sends a message.
 #[derive(Clone, Copy, Debug)]

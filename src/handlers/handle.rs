@@ -10,9 +10,9 @@ use serde::Serialize;
 
 use super::message::{Context, Message, MessageOptions};
 use super::registry::{HandlerFn, HandlerId, Role};
-use crate::config::limits::COMMANDS_MAX;
+use crate::config::limits::{COMMANDS_MAX, ID_BYTES_MAX, KEY_BYTES_MAX, PAYLOAD_DEPTH_MAX};
 use crate::delivery::Published;
-use crate::message::decode::{ID_BYTES_MAX, KEY_BYTES_MAX, PAYLOAD_DEPTH_MAX, depth_of, is_session_name, is_user_id};
+use crate::message::decode::{depth_of, is_session_name, is_user_id};
 use crate::message::kind::{OPERATION_PREFIX, is_reserved, is_type_name};
 use crate::message::{ErrorCode, Priority, ProtocolError};
 
@@ -109,9 +109,9 @@ impl Inbox {
         self.commands.try_recv().ok()
     }
 
-    /// Whether commands wait.
-    pub fn is_empty(&self) -> bool {
-        self.commands.is_empty()
+    /// Commands that wait.
+    pub fn waiting(&self) -> usize {
+        self.commands.len()
     }
 }
 
@@ -369,7 +369,7 @@ mod tests {
         handle.shutdown();
         assert_eq!(wakes.load(Ordering::SeqCst), 1);
         inbox.expect_wakes();
-        assert!(inbox.next().is_some() && !inbox.is_empty());
+        assert!(inbox.next().is_some() && inbox.waiting() == 1);
         handle.shutdown();
         assert_eq!(wakes.load(Ordering::SeqCst), 2);
     }

@@ -119,11 +119,10 @@ impl Handlers {
     }
 
     /// What waits for handlers shares the server's limit of memory.
-    fn hold(&mut self, delivery: &Delivery, message: &Message) -> Result<Held, ProtocolError> {
+    fn hold(&self, delivery: &Delivery, message: &Message) -> Result<Held, ProtocolError> {
         let bytes = message.payload.len() + size_of::<Message>();
         let stored = delivery.tables.messages.used_bytes() + delivery.tables.connections.input_bytes();
         if (stored + self.held_bytes() + bytes) as u64 > self.memory_bytes {
-            self.totals.refused += 1;
             return Err(OVERLOADED);
         }
         Ok(Held::new(&self.held_bytes, bytes))
@@ -153,18 +152,22 @@ impl Handlers {
             return publish(delivery, policy, sender, envelope, id).map(Outcome::Published);
         }
         let message = self.owned_message(delivery, sender, envelope, id);
-        let held = Arc::new(self.hold(delivery, &message)?);
+        let held = self.hold(delivery, &message).map(Arc::new);
         let outcome = match self.registry.handler(envelope.kind).cloned() {
             Some(run) => {
                 check_permission(delivery, policy, sender, envelope)?;
-                let job = Job::new(self.next_job, run, Arc::clone(&message), Arc::clone(&held));
+                let held = Arc::clone(held.as_ref().map_err(|error| *error)?);
+                let job = Job::new(self.next_job, run, Arc::clone(&message), held);
                 self.next_job += 1;
                 self.enqueue(delivery, running(delivery, sender, envelope, job))?;
                 Outcome::Handled
             }
             None => Outcome::Published(publish(delivery, policy, sender, envelope, id)?),
         };
-        self.observe(&message, &held);
+        match held {
+            Ok(held) => self.observe(&message, &held),
+            Err(_) => self.totals.unobserved += self.registry.observers(&message.kind).count() as u64,
+        }
         Ok(outcome)
     }
 

@@ -11,21 +11,10 @@ use simd_json::{Buffers, INPUT_PADDING, Node, StaticNode, Tape, fill_tape_padded
 use super::kind::{OPERATION_PREFIX, is_type_name};
 use super::timestamp::is_rfc3339;
 use super::{ErrorCode, Priority, ProtocolError};
-
-/// Longest `id` and `replyTo` in bytes.
-pub const ID_BYTES_MAX: usize = 128;
-/// Longest session name in bytes.
-pub const SESSION_BYTES_MAX: usize = 255;
-/// Longest `key` in bytes.
-pub const KEY_BYTES_MAX: usize = 128;
-/// Longest `meta` object in bytes, as written.
-pub const META_BYTES_MAX: usize = 1024;
-/// Deepest nesting of a payload; the envelope adds one.
-pub const PAYLOAD_DEPTH_MAX: usize = 32;
-/// Members an envelope may have that the protocol does not know. It bounds the search for duplicates.
-const UNKNOWN_MEMBERS_MAX: usize = 32;
-/// A buffer that grew beyond this for one large message is given back.
-const SCRATCH_BYTES_KEPT: usize = 128 * 1024;
+use crate::config::limits::{
+    ID_BYTES_MAX, KEY_BYTES_MAX, META_BYTES_MAX, PAYLOAD_DEPTH_MAX, SCRATCH_BYTES_KEPT, SESSION_BYTES_MAX,
+    UNKNOWN_MEMBERS_MAX,
+};
 
 /// Whom a message is addressed to, when not to a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +105,7 @@ impl Decoder {
         let mut tape = std::mem::replace(spare, Tape(Vec::new())).reset();
         let result = match fill_tape_padded(scratch, frame.len(), buffers, &mut tape) {
             Ok(()) => Reader { frame, base, structurals: buffers.structural_indexes(), nodes: &tape.0 }.read(shape),
-            Err(error) => Err(syntax_error(frame, &error)),
+            Err(error) => Err(syntax_error(frame, &error, buffers.structural_indexes())),
         };
         *spare = tape.reset();
         result
@@ -131,17 +120,40 @@ impl Decoder {
 }
 
 /// Tells bad UTF-8, too deep nesting and bad syntax apart, and finds the offset. Not on the hot path.
-fn syntax_error(frame: &[u8], error: &simd_json::Error) -> DecodeError {
+fn syntax_error(frame: &[u8], error: &simd_json::Error, structurals: &[u32]) -> DecodeError {
     if simdutf8::basic::from_utf8(frame).is_err() {
         return DecodeError::InvalidUtf8;
     }
-    let error = if matches!(error.error(), simd_json::ErrorType::DepthLimitExceeded) {
-        ProtocolError::new(ErrorCode::TooDeep).in_field("payload").at(offset_u32(error.index()))
-    } else {
-        ProtocolError::with_message(ErrorCode::BadMessage, "This is not one JSON object.")
-            .at(offset_u32(error_offset(frame).unwrap_or_else(|| error.index())))
-    };
+    if matches!(error.error(), simd_json::ErrorType::DepthLimitExceeded) {
+        let error = ProtocolError::new(ErrorCode::TooDeep).in_field("payload").at(offset_u32(error.index()));
+        return DecodeError::Rejected { error, reply_to: scan_id(frame, structurals) };
+    }
+    let error = ProtocolError::with_message(ErrorCode::BadMessage, "This is not one JSON object.")
+        .at(offset_u32(error_offset(frame).unwrap_or_else(|| error.index())));
     DecodeError::Rejected { error, reply_to: None }
+}
+
+/// The id of an envelope that is nested too deep to be parsed: the string after a plain `"id":` on its top level.
+fn scan_id(frame: &[u8], structurals: &[u32]) -> Option<String> {
+    let mut depth = 0_u32;
+    for (at, &index) in structurals.iter().enumerate() {
+        let index = index as usize;
+        match frame.get(index)? {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.checked_sub(1)?,
+            b'"' if depth == 1 && frame[index..].starts_with(b"\"id\"") && is_colon(frame, structurals, at + 1) => {
+                let value = &frame[*structurals.get(at + 2)? as usize..];
+                let id: String = serde_json::Deserializer::from_slice(value).into_iter().next()?.ok()?;
+                return (1..=ID_BYTES_MAX).contains(&id.len()).then_some(id);
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+fn is_colon(frame: &[u8], structurals: &[u32], at: usize) -> bool {
+    structurals.get(at).is_some_and(|&index| frame.get(index as usize) == Some(&b':'))
 }
 
 fn offset_u32(offset: usize) -> u32 {
@@ -625,8 +637,14 @@ mod tests {
         let frame =
             |depth: usize| format!(r#"{{"id":"1","type":"t","payload":{}1{}}}"#, "[".repeat(depth), "]".repeat(depth));
         assert!(Decoder::default().decode(frame(32).as_bytes(), SHAPE).is_ok());
-        assert_eq!(rejection(frame(33).as_bytes()).0.code, ErrorCode::TooDeep);
-        assert_eq!(rejection(frame(5000).as_bytes()).0.code, ErrorCode::TooDeep);
+        for depth in [33, 5000] {
+            let (error, reply_to) = rejection(frame(depth).as_bytes());
+            assert_eq!((error.code, reply_to.as_deref()), (ErrorCode::TooDeep, Some("1")));
+        }
+        let behind = format!(r#"{{"type":"t","payload":{}1{},"id":"a\u0062"}}"#, "[".repeat(40), "]".repeat(40));
+        assert_eq!(rejection(behind.as_bytes()).1.as_deref(), Some("ab"));
+        let inside = format!(r#"{{"payload":{}{{"id":"no"}}{}}}"#, "[".repeat(40), "]".repeat(40));
+        assert_eq!(rejection(inside.as_bytes()).1, None);
     }
 
     #[test]

@@ -52,16 +52,45 @@ error_table! {
     NoSession "no_session" 400 None, false, "The message names no session and the connection has joined none.";
     AuthenticationRequired "authentication_required" 401 None, false, "Authenticate first.";
     InvalidToken "invalid_token" 401 Some(4501), false, "The token was rejected.";
-    Forbidden "forbidden" 403 None, false, "This is not allowed.";
+    Forbidden "forbidden" 403 Some(4503), false, "This is not allowed.";
     SessionForbidden "session_forbidden" 403 Some(4503), false, "This session is not open to this user.";
     NotFound "not_found" 404 None, false, "There is nothing here.";
     TooLarge "too_large" 413 None, false, "The message is larger than the limit.";
-    RateLimited "rate_limited" 429 None, true, "Too many at once.";
-    Internal "internal" 500 None, true, "Something failed inside the server.";
+    RateLimited "rate_limited" 429 Some(4029), true, "Too many at once.";
+    Internal "internal" 500 Some(1011), true, "Something failed inside the server.";
     NoHandler "no_handler" 501 None, false, "Nothing handles this.";
     Overloaded "overloaded" 503 Some(1013), true, "The server is at one of its limits.";
-    Draining "draining" 503 Some(1013), true, "The server is going away.";
-    Timeout "timeout" 504 None, true, "It took too long.";
+    Draining "draining" 503 Some(4000), true, "The server is going away.";
+    Timeout "timeout" 504 Some(1013), true, "It took too long.";
+}
+
+/// How the server closes a WebSocket. The reason is a code's name; the number's range says what the client must do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Close {
+    /// The close code: below 4000 as RFC 6455 says, 4000 to 4499 reconnect with back-off, from 4500 on do not reconnect.
+    pub code: u16,
+    /// The stable code that goes out as the close reason.
+    pub reason: ErrorCode,
+}
+
+impl Close {
+    /// This server goes away.
+    pub const DRAINING: Self = Self { code: 4000, reason: ErrorCode::Draining };
+    /// No authentication in time.
+    pub const NOT_AUTHENTICATED: Self = Self { code: 4004, reason: ErrorCode::AuthenticationRequired };
+    /// No sign of life after a ping.
+    pub const HEARTBEAT_MISSED: Self = Self { code: 4008, reason: ErrorCode::Timeout };
+    /// The client does not read what is queued for it.
+    pub const SLOW_CONSUMER: Self = Self { code: 4013, reason: ErrorCode::Overloaded };
+    /// Too many bad messages.
+    pub const TOO_MANY_ERRORS: Self = Self { code: 4529, reason: ErrorCode::BadMessage };
+    /// The server has no memory left for this connection.
+    pub const OVERLOADED: Self = Self { code: 1013, reason: ErrorCode::Overloaded };
+
+    /// How an authentication that fails with this code ends. One that no code of its own says anything of ends for good.
+    pub fn of_authentication(reason: ErrorCode) -> Self {
+        Self { code: reason.close_code().unwrap_or(4501), reason }
+    }
 }
 
 /// What is wrong with something a peer sent, in the words of the protocol.

@@ -1,5 +1,7 @@
 //! Message types by name, and the three priorities.
 
+use crate::config::limits::TYPE_BYTES_MAX;
+
 /// The names of the types the protocol speaks of. Any other name is allowed for an application's own messages.
 pub struct MessageType;
 
@@ -42,8 +44,6 @@ impl MessageType {
 const SYSTEM_PREFIX: &str = "hashi:";
 /// The prefix of the operation types, whose payload's `operationId` is their key.
 pub const OPERATION_PREFIX: &str = "operation_";
-/// Longest type name in bytes.
-pub const TYPE_BYTES_MAX: usize = 64;
 
 /// Whether only the server may give `kind` a meaning: nobody publishes such a type.
 pub fn is_reserved(kind: &str) -> bool {

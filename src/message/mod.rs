@@ -12,5 +12,5 @@ pub mod timestamp;
 
 pub use decode::{Decoder, Envelope, Target};
 pub use encode::Outgoing;
-pub use error::{ErrorCode, ProtocolError};
+pub use error::{Close, ErrorCode, ProtocolError};
 pub use kind::{MessageType, Priority};

@@ -2,7 +2,7 @@
 
 mod pages;
 
-pub use pages::{Overview, prometheus, status};
+pub use pages::{Overview, prometheus, short_status, status};
 
 use hdrhistogram::Histogram;
 

@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
 
 use super::Metrics;
+use crate::config::limits::RETRY_AFTER_S;
 use crate::delivery::Delivery;
 use crate::handlers::Handlers;
 use crate::message::ErrorCode;
@@ -28,6 +29,8 @@ pub struct Overview<'a> {
     pub insecure: bool,
     /// Most WebSocket connections.
     pub connections_max: u32,
+    /// Commands from other threads that wait for the loop.
+    pub commands_waiting: usize,
 }
 
 /// A figure that only grows: its name in status, its name in metrics, what it means.
@@ -72,13 +75,18 @@ fn counters(o: Overview<'_>) -> Vec<Counter> {
 
 /// The full status page.
 pub fn status(o: Overview<'_>) -> Value {
+    let mut page = short_status(o);
+    if let (Value::Object(page), Value::Object(figures)) = (&mut page, figures(o)) {
+        page.extend(figures);
+    }
+    page
+}
+
+fn figures(o: Overview<'_>) -> Value {
     let tables = &o.delivery.tables;
     let counted: Map<String, Value> = counters(o).iter().map(|(name, _, _, n)| ((*name).into(), json!(n))).collect();
     let errors: Map<String, Value> = errors(o).map(|(name, n)| (name.into(), json!(n))).collect();
     json!({
-        "status": status_word(o),
-        "version": env!("CARGO_PKG_VERSION"),
-        "accepting": o.accepting,
         "insecureDevelopment": o.insecure,
         "uptimeMs": o.delivery.now.ms(),
         "connections": {
@@ -98,6 +106,7 @@ pub fn status(o: Overview<'_>) -> Value {
             "bytes": tables.messages.used_bytes(),
             "inputBytes": tables.connections.input_bytes(),
         },
+        "commandsWaiting": o.commands_waiting,
         "handlers": {
             "pending": o.handlers.pending(),
             "heldBytes": o.handlers.held_bytes(),
@@ -111,8 +120,21 @@ pub fn status(o: Overview<'_>) -> Value {
     })
 }
 
+/// The status page for whom the figures are not.
+pub fn short_status(o: Overview<'_>) -> Value {
+    let mut page = json!({
+        "status": status_word(o),
+        "version": env!("CARGO_PKG_VERSION"),
+        "accepting": o.accepting,
+    });
+    if !o.accepting {
+        page["retryAfterMs"] = json!(RETRY_AFTER_S * 1000);
+    }
+    page
+}
+
 /// One word for people and load balancers.
-pub fn status_word(o: Overview<'_>) -> &'static str {
+fn status_word(o: Overview<'_>) -> &'static str {
     if o.draining { "draining" } else { "ok" }
 }
 
@@ -180,6 +202,7 @@ fn gauges(out: &mut String, o: Overview<'_>) {
         ("hashi_stored_messages", "Messages stored.", tables.messages.len()),
         ("hashi_stored_bytes", "Bytes of stored messages.", tables.messages.used_bytes()),
         ("hashi_input_bytes", "Bytes of unfinished input.", tables.connections.input_bytes()),
+        ("hashi_commands_waiting", "Commands from other threads that wait for the loop.", o.commands_waiting),
         ("hashi_handlers_pending", "Messages in handlers or waiting for them.", o.handlers.pending()),
         ("hashi_handlers_held_bytes", "Bytes of messages in handlers or waiting.", o.handlers.held_bytes()),
         ("hashi_workers_lost", "Workers stuck in handlers.", o.handlers.lost_workers()),

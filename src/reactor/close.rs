@@ -3,7 +3,7 @@
 use super::net::{Clock, Net};
 use super::{Core, Reactor};
 use crate::config::limits::LINGER_MS;
-use crate::message::Priority;
+use crate::message::{Close, Priority};
 use crate::tables::State;
 use crate::tables::connections::{Closing, NEVER};
 use crate::wire::websocket::{Violation, write_close};
@@ -19,15 +19,16 @@ pub(super) enum Next {
 
 impl Core {
     /// Begins to close a WebSocket: answers that are queued still go out, then the close frame.
-    pub(super) fn close(&mut self, slot: u32, code: u16, reason: &str) {
+    pub(super) fn close(&mut self, slot: u32, close: Close) {
         self.forget_queued(slot, &[Priority::Normal, Priority::Low]);
-        self.finish(slot, code, reason, false);
+        self.finish(slot, close);
     }
 
     /// Fails a WebSocket (RFC 6455 section 7.1.7): nothing more that the peer sends is looked at.
     pub(super) fn fail(&mut self, slot: u32, violation: Violation) {
         self.forget_queued(slot, &[Priority::Normal, Priority::Low]);
-        self.finish(slot, violation.close_code(), violation.reason(), true);
+        self.push_close(slot, violation.close_code(), violation.reason());
+        self.linger(slot, true);
     }
 
     /// Forgets what is queued for a row that is closing.
@@ -36,7 +37,12 @@ impl Core {
     }
 
     /// Queues the close frame behind what is queued, and ends the row's part in everything else.
-    pub(super) fn finish(&mut self, slot: u32, code: u16, reason: &str, peer_done: bool) {
+    pub(super) fn finish(&mut self, slot: u32, close: Close) {
+        self.push_close(slot, close.code, close.reason.name());
+        self.linger(slot, false);
+    }
+
+    fn push_close(&mut self, slot: u32, code: u16, reason: &str) {
         self.metrics.closed_by_server += 1;
         log::debug!(
             "closing connection={:032x} code={code} reason={reason:?}",
@@ -45,24 +51,23 @@ impl Core {
         let mut frame = Vec::with_capacity(32);
         write_close(&mut frame, code, reason);
         self.delivery.push_raw(slot, &frame);
-        self.linger(slot, peer_done);
     }
 
-    /// Lets what is queued go out, and closes with 4000 after it. The row takes part in nothing from now on.
+    /// The server drains: lets what is queued go out, and closes after it. The row takes part in nothing from now on.
     pub(super) fn flush_and_close(&mut self, slot: u32) {
         if self.delivery.tables.outputs.is_idle(slot) {
-            self.finish(slot, 4000, "draining", false);
+            self.finish(slot, Close::DRAINING);
             return;
         }
         self.linger(slot, false);
-        self.delivery.tables.connections.profile_mut(slot).closing.after_flush = Some(4000);
+        self.delivery.tables.connections.profile_mut(slot).closing.after_flush = true;
     }
 
     /// All that a closing row had queued is written: what comes next?
     pub(super) fn advance_closing(&mut self, slot: u32) -> Next {
         let closing = &mut self.delivery.tables.connections.profile_mut(slot).closing;
-        if closing.after_flush.take().is_some() {
-            self.finish(slot, 4000, "draining", false);
+        if std::mem::take(&mut closing.after_flush) {
+            self.finish(slot, Close::DRAINING);
             return Next::Wait;
         }
         if closing.peer_done && !closing.is_shut {

@@ -6,8 +6,7 @@
 use super::net::{Clock, Net};
 use super::{Core, Reactor};
 use crate::config::limits::{FRAGMENTED_DEADLINE_MS, TIMERS_PER_TICK};
-use crate::message::{ErrorCode, ProtocolError};
-use crate::message::{MessageType, Priority};
+use crate::message::{Close, ErrorCode, MessageType, Priority, ProtocolError};
 use crate::rest::problem;
 use crate::tables::State;
 use crate::tables::connections::NEVER;
@@ -28,7 +27,6 @@ impl<N: Net, C: Clock> Reactor<N, C> {
         }
         core.delivery.tables.sessions.expire(now_ms, core.config.message_expiry_ms, TIMERS_PER_TICK);
         core.handlers.expire(&mut core.delivery);
-        core.advance_shutdown();
     }
 }
 
@@ -78,7 +76,7 @@ impl Core {
     fn miss_deadline(&mut self, slot: u32, state: State) {
         match state {
             State::Http => self.miss_request(slot),
-            State::Joining => self.close(slot, 4004, "authentication_timeout"),
+            State::Joining => self.close(slot, Close::NOT_AUTHENTICATED),
             State::Open | State::Echo => self.flush_and_close(slot),
             State::Closing | State::Free => self.doom(slot),
         }
@@ -107,7 +105,7 @@ impl Core {
     /// A consumer that is too slow: it is told, if it ever reads again.
     pub(super) fn close_slow(&mut self, slot: u32) {
         self.forget_queued(slot, &Priority::ALL);
-        self.finish(slot, 4013, "slow_consumer", false);
+        self.finish(slot, Close::SLOW_CONSUMER);
         self.delivery.tables.connections.times[slot as usize].blocked_since_ms = NEVER;
     }
 
@@ -120,7 +118,7 @@ impl Core {
         let times = &mut connections.times[slot as usize];
         if input.was_pinged {
             if input.awaits_pong {
-                self.close(slot, 4008, "heartbeat_timeout");
+                self.close(slot, Close::HEARTBEAT_MISSED);
                 return;
             }
             // The next ping is due one interval after the last one.

@@ -144,6 +144,7 @@ impl Core {
             policy: &*self.policy,
             metrics: &self.metrics,
             draining: self.draining.is_some(),
+            commands_waiting: self.inbox.waiting(),
             connection,
             from_loopback,
         }
@@ -231,8 +232,9 @@ impl Core {
     }
 
     fn check_request(&self, slot: u32, head: &Head<'_>, is_echo: bool) -> Result<(), ProtocolError> {
-        check_host(&self.config, head)?;
-        check_origin(&self.config, head)?;
+        let development = self.policy.is_development();
+        check_host(&self.config, development, head)?;
+        check_origin(&self.config, development, head)?;
         let address = self.delivery.tables.connections.profile(slot).address;
         if is_echo && !address.is_loopback() {
             return Err(ErrorCode::Forbidden.into());

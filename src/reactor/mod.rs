@@ -68,7 +68,7 @@ pub(crate) struct Core {
     /// New connections may wait; `accept_not_before_ms` says from when on they are taken.
     accept_ready: bool,
     accept_not_before_ms: u64,
-    /// When the warnings about a full server may come again.
+    /// The warnings about a full server come once each.
     warned_full: bool,
     warned_nearly_full: bool,
     draining: Option<Draining>,
@@ -208,7 +208,7 @@ impl Core {
         can_accept
             || !self.readable.is_empty()
             || self.delivery.tables.outputs.is_dirty()
-            || !self.inbox.is_empty()
+            || self.inbox.waiting() > 0
             || !self.doomed.is_empty()
     }
 

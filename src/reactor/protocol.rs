@@ -9,7 +9,7 @@ use crate::message::decode::{DecodeError, Shape};
 use crate::message::encode::{write_json_string, write_number};
 use crate::message::system::{Authentication, FEATURE_HEARTBEAT, Features, parse_authentication, parse_session};
 use crate::message::timestamp::format_timestamp;
-use crate::message::{Decoder, Envelope, ErrorCode, MessageType, ProtocolError};
+use crate::message::{Close, Decoder, Envelope, ErrorCode, MessageType, ProtocolError};
 use crate::tables::connections::NEVER;
 use crate::tables::sessions::PERSONAL_PREFIX;
 use crate::tables::{SessionId, State};
@@ -66,7 +66,7 @@ impl Core {
         }
         profile.bad_messages += 1;
         if profile.bad_messages > BAD_MESSAGES_MAX {
-            self.close(slot, 4529, "too_many_errors");
+            self.close(slot, Close::TOO_MANY_ERRORS);
         }
     }
 
@@ -102,8 +102,7 @@ impl Core {
                 self.metrics.authentication_failures += 1;
                 self.delivery.totals.errors[error.code as usize] += 1;
                 self.send_failure(slot, envelope.id, &error);
-                let code = error.code.close_code().unwrap_or(4029);
-                self.finish(slot, code, error.code.name(), false);
+                self.finish(slot, Close::of_authentication(error.code));
             }
         }
         Ok(())

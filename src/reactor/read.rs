@@ -7,10 +7,9 @@ use std::io::ErrorKind;
 
 use super::net::{Clock, Net};
 use super::{Core, Reactor};
-use crate::config::limits::{PUSHES_PER_ROW, READ_BUFFER_BYTES, READ_BYTES_PER_TICK, READS_PER_TICK};
-use crate::message::Decoder;
+use crate::config::limits::{HEAD_BYTES_MAX, PUSHES_PER_ROW, READ_BUFFER_BYTES, READ_BYTES_PER_TICK, READS_PER_TICK};
+use crate::message::{Close, Decoder};
 use crate::tables::State;
-use crate::wire::http::HEAD_BYTES_MAX;
 
 /// The most that can be left over before more is read: what was read at once, behind what was incomplete before it.
 const LEFT_OVER_BYTES_MAX: usize = READ_BUFFER_BYTES + 2 * HEAD_BYTES_MAX;
@@ -180,7 +179,7 @@ impl Core {
             return;
         }
         match tables.connections.state(slot) {
-            State::Joining | State::Open | State::Echo => self.close(slot, 1013, "overloaded"),
+            State::Joining | State::Open | State::Echo => self.close(slot, Close::OVERLOADED),
             State::Http => self.refuse_request(slot),
             State::Closing | State::Free => self.doom(slot),
         }

@@ -1,16 +1,15 @@
-//! A graceful end: it is announced, connections close over the window, and the loop stops when all are gone.
+//! A graceful end: it is announced, connections close over the window, and the loop stops when all are gone or the window
+//! is over.
 
 use super::Core;
-use crate::message::MessageType;
+use crate::message::{Close, MessageType};
 use crate::tables::State;
 
 /// When a graceful end must be over.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Draining {
-    /// From now on what is left is cut off, in the loop's milliseconds.
+    /// Whoever is left then is cut off, in the loop's milliseconds.
     pub(super) deadline_ms: u64,
-    /// The loop stops even if a peer does not close.
-    is_over: bool,
 }
 
 impl Core {
@@ -21,7 +20,7 @@ impl Core {
             return;
         }
         let window_ms = self.config.drain_ms;
-        self.draining = Some(Draining { deadline_ms: self.now_ms() + window_ms, is_over: false });
+        self.draining = Some(Draining { deadline_ms: self.now_ms() + window_ms });
         let slots: Vec<u32> = self.delivery.tables.connections.slots().collect();
         log::info!("draining {} connections for at most {window_ms} ms", self.delivery.tables.connections.websockets());
         for slot in slots {
@@ -33,7 +32,7 @@ impl Core {
                     self.send_plain(slot, MessageType::DRAIN, payload.as_bytes());
                     self.close_at(slot, after_ms);
                 }
-                State::Joining | State::Echo => self.finish(slot, 4000, "draining", false),
+                State::Joining | State::Echo => self.finish(slot, Close::DRAINING),
                 State::Http | State::Closing | State::Free => {}
             }
         }
@@ -42,25 +41,6 @@ impl Core {
     fn close_at(&mut self, slot: u32, after_ms: u64) {
         self.delivery.tables.connections.times[slot as usize].deadline_ms = self.now_ms() + after_ms;
         self.arm(slot);
-    }
-
-    /// At the deadline what is left is closed; one linger later the loop stops whatever peers do.
-    pub(super) fn advance_shutdown(&mut self) {
-        let now_ms = self.now_ms();
-        let Some(draining) = &mut self.draining else {
-            return;
-        };
-        if now_ms < draining.deadline_ms {
-            return;
-        }
-        if draining.is_over {
-            return;
-        }
-        draining.is_over = true;
-        let slots: Vec<u32> = self.delivery.tables.connections.slots().collect();
-        for slot in slots {
-            self.doom(slot);
-        }
     }
 
     fn has_requests_under_way(&self) -> bool {
@@ -77,6 +57,6 @@ impl Core {
         let is_quiet = connections.websockets() == 0
             && connections.count(State::Closing) == 0
             && self.delivery.tables.outputs.entries() == 0;
-        draining.is_over || (is_quiet && !self.has_requests_under_way())
+        self.now_ms() >= draining.deadline_ms || (is_quiet && !self.has_requests_under_way())
     }
 }

@@ -5,7 +5,7 @@ use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use super::Core;
 use super::read::Step;
 use crate::config::limits::{PING_BURST, PINGS_PER_SECOND};
-use crate::message::{Decoder, ErrorCode, Priority};
+use crate::message::{Close, Decoder, Priority};
 use crate::tables::State;
 use crate::wire::assembly::{Event, Limits, Payload, next};
 use crate::wire::websocket::{Violation, parse_close, write_close, write_frame};
@@ -76,14 +76,14 @@ impl Core {
         let mut frame = Vec::with_capacity(payload.len() + 10);
         write_frame(&mut frame, OpCode::Data(kind), payload);
         if self.delivery.push_echo(slot, &frame).is_err() {
-            self.close(slot, 1013, ErrorCode::Overloaded.name());
+            self.close(slot, Close::OVERLOADED);
         }
     }
 
     /// One pong for each ping, with its payload; too many pings end the connection.
     fn pong(&mut self, slot: u32, payload: &[u8]) {
         if !self.may_ping(slot) {
-            self.close(slot, 1008, "too many pings");
+            self.fail(slot, Violation::Policy("too many pings"));
             return;
         }
         let mut frame = Vec::with_capacity(payload.len() + 2);

@@ -10,8 +10,8 @@ use crate::wire::http::{Head, HttpError, split_host_port};
 ///
 /// # Errors
 /// `forbidden`.
-pub fn check_host(config: &Config, head: &Head<'_>) -> Result<(), ProtocolError> {
-    if config.insecure_development {
+pub fn check_host(config: &Config, development: bool, head: &Head<'_>) -> Result<(), ProtocolError> {
+    if !development || config.insecure_development {
         return Ok(());
     }
     match head.host.map(split_host_port) {
@@ -27,7 +27,7 @@ pub fn check_host(config: &Config, head: &Head<'_>) -> Result<(), ProtocolError>
 ///
 /// # Errors
 /// `forbidden` for a foreign origin, `bad_message` for an unreadable one.
-pub fn check_origin<'a>(config: &Config, head: &Head<'a>) -> Result<Option<&'a str>, ProtocolError> {
+pub fn check_origin<'a>(config: &Config, development: bool, head: &Head<'a>) -> Result<Option<&'a str>, ProtocolError> {
     let Some(origin) = single(head, "Origin")? else {
         return Ok(None); // not a browser
     };
@@ -35,7 +35,7 @@ pub fn check_origin<'a>(config: &Config, head: &Head<'a>) -> Result<Option<&'a s
     let is_loopback = host.and_then(split_host_port).is_some_and(|(name, _)| is_loopback_host(name));
     let is_same = host.is_some() && host == head.host;
     let is_listed = config.allowed_origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin));
-    if is_loopback || is_same || is_listed {
+    if (development && is_loopback) || is_same || is_listed {
         return Ok(Some(origin));
     }
     Err(ProtocolError::with_message(ErrorCode::Forbidden, "This origin is not allowed."))

@@ -34,6 +34,8 @@ pub struct Services<'a> {
     pub metrics: &'a Metrics,
     /// Whether the server is going away.
     pub draining: bool,
+    /// Commands from other threads that wait for the loop.
+    pub commands_waiting: usize,
     /// The connection the request came in by.
     pub connection: ConnId,
     /// Whether it comes from this machine.
@@ -52,6 +54,7 @@ impl Services<'_> {
             draining: self.draining,
             insecure: self.config.insecure_development,
             connections_max: self.config.max_connections,
+            commands_waiting: self.commands_waiting,
         }
     }
 }

@@ -4,9 +4,8 @@ use serde_json::{Map, Value};
 
 use super::publish::{self, Caller};
 use super::{Response, Services};
-use crate::message::decode::{
-    BAD_SESSION, ID_BYTES_MAX, KEY_BYTES_MAX, PAYLOAD_DEPTH_MAX, depth_of, error_offset, is_session_name,
-};
+use crate::config::limits::{ID_BYTES_MAX, KEY_BYTES_MAX, PAYLOAD_DEPTH_MAX};
+use crate::message::decode::{BAD_SESSION, depth_of, error_offset, is_session_name};
 use crate::message::timestamp::{format_timestamp, is_rfc3339};
 use crate::message::{Envelope, ErrorCode, MessageType, Priority, ProtocolError};
 
@@ -44,6 +43,7 @@ const BAD_PRIORITY: ProtocolError = ProtocolError::bad_field("priority", "priori
 /// `bad_message` that names the member, and all that publishing may answer.
 pub fn notify(services: &mut Services<'_>, caller: &Caller, body: &[u8]) -> Result<Response, ProtocolError> {
     let body = parse(body)?;
+    refuse_members(&body)?;
     let session_id = text(&body, "sessionId").filter(|name| is_session_name(name)).ok_or(BAD_SESSION)?;
     let operation_id =
         text(&body, "operationId").filter(|id| (1..=KEY_BYTES_MAX).contains(&id.len())).ok_or(BAD_OPERATION_ID)?;
@@ -80,6 +80,16 @@ fn parse(body: &[u8]) -> Result<Map<String, Value>, ProtocolError> {
                 .at(u32::try_from(offset).unwrap_or(u32::MAX)))
         }
     }
+}
+
+/// What this version does not offer is refused here as in any other message.
+fn refuse_members(body: &Map<String, Value>) -> Result<(), ProtocolError> {
+    const NOT_OFFERED: &str = "This member is not offered by this version.";
+    if body.get("reliable").is_some_and(|value| *value != Value::Bool(false)) {
+        return Err(ProtocolError::bad_field("reliable", NOT_OFFERED));
+    }
+    let refused = ["expiresIn", "version", "base", "encoding"].into_iter().find(|name| body.contains_key(*name));
+    refused.map_or(Ok(()), |name| Err(ProtocolError::bad_field(name, NOT_OFFERED)))
 }
 
 fn text<'a>(body: &'a Map<String, Value>, name: &str) -> Option<&'a str> {

@@ -109,8 +109,9 @@ pub fn answer(services: &mut Services<'_>, decoder: &mut Decoder, request: &Requ
 }
 
 fn find_route(services: &mut Services<'_>, head: &Head<'_>) -> Result<Route, Box<Response>> {
-    let refused = access::check_host(services.config, head)
-        .and_then(|()| access::check_origin(services.config, head).map(|_| ()))
+    let development = services.policy.is_development();
+    let refused = access::check_host(services.config, development, head)
+        .and_then(|()| access::check_origin(services.config, development, head).map(|_| ()))
         .err();
     if let Some(error) = refused {
         return Err(Box::new(refusal(services.delivery, &error)));
@@ -127,6 +128,9 @@ fn check(services: &mut Services<'_>, head: &Head<'_>, route: &Route) -> Result<
     if route.needs_token(services.from_loopback) {
         let identity = access::authenticate(services.policy, head)
             .map_err(|error| Box::new(refusal(services.delivery, &error)))?;
+        if *route == Route::Metrics && !identity.is_service {
+            return Err(Box::new(problem(403, &ErrorCode::Forbidden.into())));
+        }
         if identity.is_service {
             limit = services.config.max_service_message_bytes;
         }
@@ -173,7 +177,7 @@ fn run(
         Route::Ready if services.draining => Err(ErrorCode::Draining.into()),
         Route::Ready => Ok(Response::text(200, "ready\n")),
         Route::Metrics => Ok(views::metrics(services)),
-        Route::Status => Ok(views::status(services)),
+        Route::Status => Ok(views::status(services, request.head)),
         Route::SessionConnections(name) => {
             let identity = access::authenticate(services.policy, request.head)?;
             views::session_connections(services, &identity, name)
@@ -212,7 +216,8 @@ fn own_connection(services: &Services<'_>, head: &Head<'_>, identity: &Identity)
 
 /// Lets pages of allowed origins read the answer, and tells them what they may send.
 fn with_cors(services: &Services<'_>, head: &Head<'_>, response: Response) -> Response {
-    let Ok(Some(origin)) = access::check_origin(services.config, head) else {
+    let development = services.policy.is_development();
+    let Ok(Some(origin)) = access::check_origin(services.config, development, head) else {
         return response;
     };
     let response = response

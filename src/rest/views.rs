@@ -2,16 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::{Response, Services};
+use super::{Response, Services, access};
 use crate::auth::{Identity, Principal};
-use crate::message::decode::BAD_SESSION;
-use crate::message::decode::is_session_name;
+use crate::config::limits::LISTED_MAX;
+use crate::message::decode::{BAD_SESSION, is_session_name};
 use crate::message::timestamp::format_timestamp;
 use crate::message::{ErrorCode, ProtocolError};
 use crate::observe;
-
-/// Most connections that one answer lists; `count` always tells all. It bounds the time one request takes of the loop.
-const LISTED_MAX: usize = 1000;
+use crate::wire::http::Head;
 
 /// `GET /`: what is here.
 pub fn index(services: &Services<'_>) -> Response {
@@ -30,9 +28,14 @@ pub fn index(services: &Services<'_>) -> Response {
     Response::text(200, &text)
 }
 
-/// `GET /ws-api/status`. This version knows development mode only, in which everybody sees all of it.
-pub fn status(services: &Services<'_>) -> Response {
-    json_answer(&observe::status(services.overview()))
+/// `GET /ws-api/status`: all of it for services, and in development mode for everybody; otherwise the short form.
+pub fn status(services: &Services<'_>, head: &Head<'_>) -> Response {
+    let is_service = || access::authenticate(services.policy, head).is_ok_and(|identity| identity.is_service);
+    if services.policy.is_development() || is_service() {
+        json_answer(&observe::status(services.overview()))
+    } else {
+        json_answer(&observe::short_status(services.overview()))
+    }
 }
 
 /// `GET /metrics`.

@@ -33,8 +33,8 @@ pub struct Closing {
     pub peer_done: bool,
     /// Our side is shut.
     pub is_shut: bool,
-    /// What is queued goes out first, then a close frame with this code.
-    pub after_flush: Option<u16>,
+    /// What is queued goes out first, then the close frame of a drain.
+    pub after_flush: bool,
 }
 
 /// Times of one row, in the loop's milliseconds. `NEVER` where there is none.

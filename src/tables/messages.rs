@@ -6,15 +6,13 @@
 use slab::Slab;
 
 use super::{MessageId, SessionId};
+use crate::config::limits::FREE_BYTES_KEPT;
 use crate::message::Priority;
 
 /// The smallest buffer; the others double it.
 const BUFFER_BYTES_MIN: usize = 256;
 /// Sizes that are kept for reuse: 256 B to 64 KiB. Larger buffers are freed.
 const SIZES: usize = 9;
-/// Free buffers kept over all sizes, in bytes.
-const FREE_BYTES_KEPT: usize = 8 * 1024 * 1024;
-
 /// Where a message belongs and what replaces it.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {

@@ -10,9 +10,7 @@ use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::utf8::Utf8Stream;
 use super::websocket::{Header, Violation, parse_header, unmask};
-
-/// Empty fragments in a row before the connection fails: they cost work and bring nothing.
-pub const EMPTY_FRAGMENTS_MAX: u32 = 64;
+use crate::config::limits::EMPTY_FRAGMENTS_MAX;
 
 /// Limits of one connection.
 #[derive(Clone, Copy, Debug)]

@@ -17,26 +17,9 @@ use httparse::{Header, Status};
 use memchr::{memchr, memchr_iter};
 use thiserror::Error;
 
-/// Bytes of a whole request head, leading blank lines and the final CRLF included. What browsers send is under 4 KiB
-/// with cookies; the kept bytes of all connections whose head is incomplete are bounded by this.
-pub const HEAD_BYTES_MAX: usize = 8192;
-/// Fields of a head. Browsers send about 20, proxies add about 10.
-pub const HEADERS_MAX: usize = 64;
-/// Bytes of one field line without its CRLF. A bearer token of 2 to 3 KiB must fit.
-pub const LINE_BYTES_MAX: usize = 4096;
-/// Bytes of the request target. The longest route carries a percent-encoded session id, 3 * 255 bytes.
-pub const TARGET_BYTES_MAX: usize = 2048;
-/// Bytes of a method. The longest registered one has 17; more is noise on the port.
-pub const METHOD_BYTES_MAX: usize = 32;
-/// Blank lines skipped before a request line: old clients end a body with one too many (RFC 9112 section 2.2).
-pub const BLANK_LINES_MAX: usize = 2;
-/// Bytes between a chunk's size and its CRLF. No extension has a meaning here; signed uploads use about 90.
-pub const CHUNK_EXTENSION_BYTES_MAX: usize = 256;
-/// Bytes of all trailer fields together. They are read and dropped.
-pub const TRAILER_BYTES_MAX: usize = 4096;
-
-const _: () = assert!(METHOD_BYTES_MAX + TARGET_BYTES_MAX + " HTTP/1.1 \r\n".len() <= LINE_BYTES_MAX);
-const _: () = assert!(LINE_BYTES_MAX + TARGET_BYTES_MAX < HEAD_BYTES_MAX);
+use crate::config::limits::{
+    BLANK_LINES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, LINE_BYTES_MAX, METHOD_BYTES_MAX, TARGET_BYTES_MAX,
+};
 
 /// Why a request cannot be read. The peer's fault, always: answer [`HttpError::status`] and close, since the end of the
 /// request is not known.

@@ -6,7 +6,8 @@
 //! Weakness: each chunk of one byte may carry an extension of 256, so a body may cost about 280 times its size on the
 //! wire. It is bounded by the body's limit, and by the caller's deadline for a request.
 
-use super::http::{BodyLength, CHUNK_EXTENSION_BYTES_MAX, HttpError, TRAILER_BYTES_MAX, is_field_byte, is_token_byte};
+use super::http::{BodyLength, HttpError, is_field_byte, is_token_byte};
+use crate::config::limits::{CHUNK_EXTENSION_BYTES_MAX, TRAILER_BYTES_MAX};
 
 /// Hexadecimal digits of a chunk size, leading zeros included: all of a `u64`, so that the value cannot overflow.
 const CHUNK_SIZE_DIGITS_MAX: u8 = 16;
