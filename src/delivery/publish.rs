@@ -20,6 +20,20 @@ pub enum Author<'a> {
     Personal(SessionId),
 }
 
+impl<'a> Author<'a> {
+    /// The user's id; the server has none.
+    pub fn user_id<'s>(self, sessions: &'s Sessions) -> Option<&'s str>
+    where
+        'a: 's,
+    {
+        match self {
+            Author::Server => None,
+            Author::User(user_id) => Some(user_id),
+            Author::Personal(session) => sessions.user_of(session),
+        }
+    }
+}
+
 /// A message on its way to a session or a connection. All of it was checked.
 #[derive(Clone, Copy, Debug)]
 pub struct Publication<'a> {
@@ -117,7 +131,7 @@ impl Delivery {
         let topic = publication.key.map(|key| sessions.topic(session, publication.kind, key));
         let timestamp = *self.text.get(self.now.unix_ms);
         let session_id = Some(sessions.name(session));
-        let from = author(sessions, publication.from);
+        let from = publication.from.user_id(sessions);
         encode(&mut self.scratch, &outgoing(publication, from, &timestamp, session_id, Some(seq)));
         let description = Description {
             priority: publication.priority,
@@ -154,7 +168,7 @@ impl Delivery {
     /// `overloaded` when the memory for messages is used up.
     pub fn send_direct(&mut self, slot: u32, publication: &Publication<'_>) -> Result<Published, ProtocolError> {
         let timestamp = self.timestamp();
-        let from = author(&self.tables.sessions, publication.from);
+        let from = publication.from.user_id(&self.tables.sessions);
         encode(&mut self.scratch, &outgoing(publication, from, &timestamp, None, None));
         let message = self.store_scratch(self.plain(publication.priority))?;
         self.push_stored(slot, publication.priority, message);
@@ -262,14 +276,6 @@ fn encode(scratch: &mut Vec<u8>, outgoing: &Outgoing<'_>) {
     scratch.clear();
     scratch.resize(SERVER_HEADER_BYTES_MAX, 0);
     outgoing.encode(scratch);
-}
-
-fn author<'a>(sessions: &'a Sessions, author: Author<'a>) -> Option<&'a str> {
-    match author {
-        Author::Server => None,
-        Author::User(user_id) => Some(user_id),
-        Author::Personal(session) => sessions.user_of(session),
-    }
 }
 
 const fn outgoing<'a>(

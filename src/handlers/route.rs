@@ -9,8 +9,8 @@ use crate::tables::{ConnId, SessionId, State};
 /// Who sends a message.
 #[derive(Clone, Debug)]
 pub struct Sender<'a> {
-    /// The user's id.
-    pub user_id: &'a str,
+    /// The user.
+    pub author: Author<'a>,
     /// Whether the user is a service.
     pub is_service: bool,
     /// The user's connection it comes from, or that REST names: it has the default session, gets answers, and is left out
@@ -18,6 +18,13 @@ pub struct Sender<'a> {
     pub row: Option<u32>,
     /// Whose mailbox orders it: the connection it came in by.
     pub mailbox: ConnId,
+}
+
+impl Sender<'_> {
+    /// The user's id.
+    pub fn user_id<'s>(&'s self, delivery: &'s Delivery) -> &'s str {
+        self.author.user_id(&delivery.tables.sessions).unwrap_or_default()
+    }
 }
 
 /// Where a message goes.
@@ -40,7 +47,7 @@ pub fn publish(
         id,
         kind: envelope.kind,
         priority: envelope.priority,
-        from: author(delivery, sender),
+        from: sender.author,
         key: envelope.key,
         reply_to: envelope.reply_to,
         meta: envelope.meta,
@@ -57,19 +64,17 @@ pub fn publish(
     }
 }
 
-/// The sender as it is written: by the personal session of its row, or by name.
-fn author<'a>(delivery: &Delivery, sender: &Sender<'a>) -> Author<'a> {
-    let personal = sender.row.and_then(|slot| delivery.tables.connections.profile(slot).personal);
-    personal.map_or(Author::User(sender.user_id), Author::Personal)
-}
-
+/// Whether the policy lets the sender publish this.
+///
+/// # Errors
+/// `forbidden`, or `no_session` for a message that goes nowhere.
 pub fn check_permission(
     delivery: &Delivery,
     policy: &dyn Policy,
     sender: &Sender<'_>,
     envelope: &Envelope<'_>,
 ) -> Result<(), ProtocolError> {
-    let user = Principal { user_id: sender.user_id, is_service: sender.is_service };
+    let user = Principal { user_id: sender.user_id(delivery), is_service: sender.is_service };
     let sessions = &delivery.tables.sessions;
     let session = match (envelope.to, envelope.session_id) {
         (Some(_), _) => None,
@@ -135,7 +140,7 @@ pub fn find_open(delivery: &Delivery, connection_id: u128) -> Option<u32> {
 fn rows_of<'a>(delivery: &'a Delivery, sender: &'a Sender<'_>) -> impl Iterator<Item = u32> + 'a {
     let of_user = match sender.row {
         Some(_) => &[],
-        None => members_of_user(delivery, sender.user_id),
+        None => members_of_user(delivery, sender.user_id(delivery)),
     };
     sender.row.into_iter().chain(of_user.iter().copied())
 }
@@ -146,7 +151,7 @@ fn members_of_user<'a>(delivery: &'a Delivery, user_id: &str) -> &'a [u32] {
 }
 
 fn shares_with_user(delivery: &Delivery, sender: &Sender<'_>, user_id: &str) -> bool {
-    user_id == sender.user_id
+    user_id == sender.user_id(delivery)
         || members_of_user(delivery, user_id).iter().any(|&slot| shares_with_row(delivery, sender, slot))
 }
 

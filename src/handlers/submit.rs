@@ -184,7 +184,7 @@ impl Handlers {
             (None, None) => default.map(|id| delivery.tables.sessions.name(id)),
             (None, Some(_)) => None,
         };
-        Arc::new(Message::new(envelope, id, sender.user_id, session))
+        Arc::new(Message::new(envelope, id, sender.user_id(delivery), session))
     }
 
     /// Gives every observer of the type a copy. One that finds the channel full misses it; that is counted.
@@ -348,7 +348,7 @@ impl Handlers {
             meta: message.meta.as_deref(),
         };
         let sender = Sender {
-            user_id: &message.from,
+            author: Author::User(&message.from),
             is_service: running.is_service,
             row: row_of(delivery, running),
             mailbox: running.mailbox,

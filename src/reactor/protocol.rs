@@ -3,7 +3,7 @@
 use super::Core;
 use crate::auth::{Identity, Principal};
 use crate::config::limits::{BAD_MESSAGE_WINDOW_MS, BAD_MESSAGES_MAX, RECONNECT_MAX_MS, RECONNECT_MIN_MS};
-use crate::delivery::{Answer, OVERLOADED};
+use crate::delivery::{Answer, Author, OVERLOADED};
 use crate::handlers::{Outcome, Sender};
 use crate::message::decode::{DecodeError, Shape};
 use crate::message::encode::{write_json_string, write_number};
@@ -75,8 +75,8 @@ impl Core {
         let profile = connections.profile(slot);
         let is_service = profile.is_service;
         let mailbox = connections.id(slot);
-        let user_id = self.user_id(slot);
-        let sender = Sender { user_id: &user_id, is_service, row: Some(slot), mailbox };
+        let author = profile.personal.map_or(Author::Server, Author::Personal); // an open row has one
+        let sender = Sender { author, is_service, row: Some(slot), mailbox };
         let id = envelope.id.unwrap_or_default(); // ok because a WebSocket envelope has an id
         match self.handlers.submit(&mut self.delivery, &*self.policy, &sender, envelope, id)? {
             Outcome::Published(published) if envelope.ack => self.delivery.send_ack(slot, id, published),

@@ -2,7 +2,7 @@
 
 use super::{Response, Services};
 use crate::auth::Identity;
-use crate::delivery::Published;
+use crate::delivery::{Author, Published};
 use crate::handlers::{Outcome, Sender};
 use crate::message::decode::{DecodeError, Shape};
 use crate::message::{Decoder, Envelope, ErrorCode, MessageType, ProtocolError};
@@ -82,7 +82,7 @@ pub fn submit_checked(
     id: &str,
 ) -> Result<Response, ProtocolError> {
     let sender = Sender {
-        user_id: &caller.identity.user_id,
+        author: Author::User(&caller.identity.user_id),
         is_service: caller.identity.is_service,
         row: caller.row,
         mailbox: services.connection,
