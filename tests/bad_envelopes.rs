@@ -9,8 +9,6 @@ mod identity;
 mod members;
 #[path = "bad_envelopes/permission.rs"]
 mod permission;
-#[path = "bad_envelopes/policy.rs"]
-mod policy;
 #[path = "bad_envelopes/reserved.rs"]
 mod reserved;
 #[path = "bad_envelopes/room.rs"]

@@ -15,6 +15,8 @@ mod documentation;
 mod echo;
 #[path = "protocol/envelopes.rs"]
 mod envelopes;
+#[path = "protocol/errors.rs"]
+mod errors;
 #[path = "protocol/heartbeats.rs"]
 mod heartbeats;
 #[path = "protocol/membership.rs"]

@@ -111,6 +111,23 @@ impl Decoder {
         result
     }
 
+    /// Checks that `text` is JSON by the same rules as an envelope: syntax, UTF-8, numbers, escapes, nesting.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`].
+    pub fn validate(&mut self, text: &[u8]) -> Result<(), DecodeError> {
+        self.shrink();
+        let Self { scratch, buffers, tape: spare } = self;
+        scratch.clear();
+        scratch.extend_from_slice(text);
+        scratch.resize(text.len() + INPUT_PADDING, 0);
+        let mut tape = std::mem::replace(spare, Tape(Vec::new())).reset();
+        let result = fill_tape_padded(scratch, text.len(), buffers, &mut tape)
+            .map_err(|error| syntax_error(text, &error, buffers.structural_indexes()));
+        *spare = tape.reset();
+        result
+    }
+
     /// Gives back memory that one large message needed.
     fn shrink(&mut self) {
         if self.scratch.capacity() > SCRATCH_BYTES_KEPT {

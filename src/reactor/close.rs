@@ -60,7 +60,12 @@ impl Core {
             return;
         }
         self.linger(slot, false);
-        self.delivery.tables.connections.profile_mut(slot).closing.after_flush = true;
+        let connections = &mut self.delivery.tables.connections;
+        connections.profile_mut(slot).closing.after_flush = true;
+        // It may take the whole window to read what is queued.
+        if let Some(draining) = self.draining {
+            connections.times[slot as usize].deadline_ms = draining.deadline_ms;
+        }
     }
 
     /// All that a closing row had queued is written: what comes next?

@@ -77,7 +77,7 @@ impl Core {
     fn expect_body(&mut self, slot: u32, head: &Head<'_>, raw: &[u8], limit: usize, decoder: &mut Decoder) {
         let body = match BodyDecoder::new(head.body, limit) {
             Ok(body) => body,
-            Err(error) => return self.reject(slot, error),
+            Err(error) => return self.reject_body(slot, head, error),
         };
         if body.is_done() {
             return self.answer(slot, head, b"", decoder);
@@ -113,19 +113,29 @@ impl Core {
                 if progress.consumed == 0 { Step::NeedsMore } else { Step::Took(progress.consumed) }
             }
             Err(error) => {
-                self.reject(slot, error);
+                self.with_head(slot, &request.head, |core, head| core.reject_body(slot, head, error));
                 Step::Took(bytes.len())
             }
         }
     }
 
-    /// The body is whole: the head is parsed once more, as it was only borrowed the first time.
     fn answer_whole(&mut self, slot: u32, request: &PendingRequest, decoder: &mut Decoder) {
+        self.with_head(slot, &request.head, |core, head| core.answer(slot, head, &request.body, decoder));
+    }
+
+    /// A head that was kept while its body came is parsed once more, as it was only borrowed the first time.
+    fn with_head(&mut self, slot: u32, bytes: &[u8], action: impl FnOnce(&mut Self, &Head<'_>)) {
         let mut headers = header_slots();
-        match parse_head(&request.head, &mut headers) {
-            Ok(Some(head)) => self.answer(slot, &head, &request.body, decoder),
+        match parse_head(bytes, &mut headers) {
+            Ok(Some(head)) => action(self, &head),
             Ok(None) | Err(_) => self.doom(slot), // cannot be: the same bytes were a head before
         }
+    }
+
+    /// The body cannot be read. The page that sent it may know why.
+    fn reject_body(&mut self, slot: u32, head: &Head<'_>, error: HttpError) {
+        let response = rest::with_cors(&self.services(slot), head, rejection(error));
+        self.respond_and_close(slot, response, false);
     }
 
     fn answer(&mut self, slot: u32, head: &Head<'_>, body: &[u8], decoder: &mut Decoder) {
@@ -188,9 +198,7 @@ impl Core {
 
     /// The request cannot be read: it is told why, and the connection closes.
     fn reject(&mut self, slot: u32, error: HttpError) {
-        let code = if error == HttpError::BodyTooLarge { ErrorCode::TooLarge } else { ErrorCode::BadMessage };
-        let message = error.message();
-        self.respond_and_close(slot, problem(error.status(), &ProtocolError::with_message(code, message)), false);
+        self.respond_and_close(slot, rejection(error), false);
     }
 
     /// The server has no memory left for this request.
@@ -277,4 +285,9 @@ impl Core {
         self.arm(slot);
         self.warn_about_connections(false);
     }
+}
+
+fn rejection(error: HttpError) -> Response {
+    let code = if error == HttpError::BodyTooLarge { ErrorCode::TooLarge } else { ErrorCode::BadMessage };
+    problem(error.status(), &ProtocolError::with_message(code, error.message()))
 }

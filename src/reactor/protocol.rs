@@ -56,7 +56,11 @@ impl Core {
 
     /// Malformed messages are answered, but not without end.
     fn count_bad_message(&mut self, slot: u32, code: ErrorCode) {
-        if !matches!(code, ErrorCode::BadMessage | ErrorCode::TooDeep | ErrorCode::AuthenticationRequired) {
+        let is_counted = matches!(
+            code,
+            ErrorCode::BadMessage | ErrorCode::TooDeep | ErrorCode::AuthenticationRequired | ErrorCode::InvalidToken
+        );
+        if !is_counted {
             return;
         }
         let now_ms = self.now_ms();

@@ -11,7 +11,7 @@ mod views;
 
 pub use access::{check_host, check_origin};
 pub use response::{Response, problem, refusal};
-pub use routes::{Plan, Request, Route, answer, examine};
+pub use routes::{Plan, Request, Route, answer, examine, with_cors};
 
 use crate::auth::Policy;
 use crate::config::Config;

@@ -1,27 +1,52 @@
 //! `POST /ws-api/notify/operation`: the state of an operation in, the matching `operation_*` message out.
+//!
+//! What the body holds is passed on byte for byte; only the times and the progress that the status implies are added.
 
-use serde_json::{Map, Value};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
-use super::publish::{self, Caller};
+use super::publish::{self, Caller, body_error};
 use super::{Response, Services};
 use crate::config::limits::{ID_BYTES_MAX, KEY_BYTES_MAX, PAYLOAD_DEPTH_MAX};
-use crate::message::decode::{BAD_SESSION, depth_of, error_offset, is_session_name};
+use crate::message::decode::{BAD_SESSION, is_session_name};
+use crate::message::encode::write_json_string;
 use crate::message::timestamp::{format_timestamp, is_rfc3339};
-use crate::message::{Envelope, ErrorCode, MessageType, Priority, ProtocolError};
+use crate::message::{Decoder, Envelope, ErrorCode, MessageType, Priority, ProtocolError};
 
-/// Members of the body that say where the message goes; the others of [`PAYLOAD_MEMBERS`] are its payload.
-const PAYLOAD_MEMBERS: [&str; 10] = [
-    "operationId",
-    "operationType",
-    "status",
-    "progress",
-    "stage",
-    "details",
-    "error",
-    "startedAt",
-    "updatedAt",
-    "etaMs",
-];
+/// The body's members, each as it was written. A member that comes twice is an error.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    #[serde(borrow)]
+    session_id: Option<&'a RawValue>,
+    id: Option<&'a RawValue>,
+    priority: Option<&'a RawValue>,
+    operation_id: Option<&'a RawValue>,
+    operation_type: Option<&'a RawValue>,
+    status: Option<&'a RawValue>,
+    progress: Option<&'a RawValue>,
+    stage: Option<&'a RawValue>,
+    details: Option<&'a RawValue>,
+    error: Option<&'a RawValue>,
+    started_at: Option<&'a RawValue>,
+    updated_at: Option<&'a RawValue>,
+    eta_ms: Option<&'a RawValue>,
+    ack: Option<&'a RawValue>,
+    reliable: Option<&'a RawValue>,
+    expires_in: Option<&'a RawValue>,
+    version: Option<&'a RawValue>,
+    base: Option<&'a RawValue>,
+    encoding: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Failure {
+    #[serde(rename = "code")]
+    _code: String,
+    #[serde(rename = "message")]
+    _message: String,
+}
 
 const BAD_OPERATION_ID: ProtocolError =
     ProtocolError::bad_field("operationId", "operationId must be a string of 1 to 128 bytes.");
@@ -41,25 +66,29 @@ const BAD_PRIORITY: ProtocolError = ProtocolError::bad_field("priority", "priori
 ///
 /// # Errors
 /// `bad_message` that names the member, and all that publishing may answer.
-pub fn notify(services: &mut Services<'_>, caller: &Caller, body: &[u8]) -> Result<Response, ProtocolError> {
-    let body = parse(body)?;
+pub fn notify(
+    services: &mut Services<'_>,
+    decoder: &mut Decoder,
+    caller: &Caller,
+    bytes: &[u8],
+) -> Result<Response, ProtocolError> {
+    let body = parse(decoder, bytes)?;
     refuse_members(&body)?;
-    let session_id = text(&body, "sessionId").filter(|name| is_session_name(name)).ok_or(BAD_SESSION)?;
-    let operation_id =
-        text(&body, "operationId").filter(|id| (1..=KEY_BYTES_MAX).contains(&id.len())).ok_or(BAD_OPERATION_ID)?;
+    let session_id = text(body.session_id).filter(|name| is_session_name(name)).ok_or(BAD_SESSION)?;
+    let operation_id = text(body.operation_id).filter(|id| is_within(id, KEY_BYTES_MAX)).ok_or(BAD_OPERATION_ID)?;
     let kind = kind_of(&body)?;
     let payload = payload(&body, services.delivery.now.unix_ms)?;
-    let id = match body.get("id") {
+    let id = match body.id {
         None => services.delivery.new_id(),
-        Some(_) => text(&body, "id").filter(|id| (1..=ID_BYTES_MAX).contains(&id.len())).ok_or(BAD_ID)?.to_owned(),
+        id => text(id).filter(|id| is_within(id, ID_BYTES_MAX)).ok_or(BAD_ID)?,
     };
     let envelope = Envelope {
         id: Some(&id),
         kind,
         priority: priority(&body)?,
-        session_id: Some(session_id),
+        session_id: Some(&session_id),
         payload: Some(&payload),
-        key: Some(operation_id),
+        key: Some(&operation_id),
         ack: false,
         to: None,
         echo: None,
@@ -69,36 +98,44 @@ pub fn notify(services: &mut Services<'_>, caller: &Caller, body: &[u8]) -> Resu
     publish::submit_checked(services, caller, &envelope, &id)
 }
 
-fn parse(body: &[u8]) -> Result<Map<String, Value>, ProtocolError> {
-    let message = "The body must be one JSON object.";
-    match serde_json::from_slice::<Value>(body) {
-        Ok(Value::Object(members)) => Ok(members),
-        Ok(_) => Err(ProtocolError::with_message(ErrorCode::BadMessage, message).at(0)),
-        Err(_) => {
-            let offset = error_offset(body).unwrap_or(0);
-            Err(ProtocolError::with_message(ErrorCode::BadMessage, message)
-                .at(u32::try_from(offset).unwrap_or(u32::MAX)))
-        }
-    }
+fn parse<'a>(decoder: &mut Decoder, bytes: &'a [u8]) -> Result<Body<'a>, ProtocolError> {
+    decoder.validate(bytes).map_err(|error| body_error(error, bytes))?;
+    serde_json::from_slice(bytes).map_err(|_| {
+        let message = "The body must be one JSON object that holds each member once.";
+        ProtocolError::with_message(ErrorCode::BadMessage, message).at(0)
+    })
+}
+
+fn read<T: DeserializeOwned>(member: Option<&RawValue>) -> Option<T> {
+    serde_json::from_str(member?.get()).ok()
+}
+
+fn text(member: Option<&RawValue>) -> Option<String> {
+    read(member)
+}
+
+fn is_within(text: &str, bytes_max: usize) -> bool {
+    (1..=bytes_max).contains(&text.len())
 }
 
 /// What this version does not offer is refused here as in any other message.
-fn refuse_members(body: &Map<String, Value>) -> Result<(), ProtocolError> {
+fn refuse_members(body: &Body<'_>) -> Result<(), ProtocolError> {
     const NOT_OFFERED: &str = "This member is not offered by this version.";
-    if body.get("reliable").is_some_and(|value| *value != Value::Bool(false)) {
-        return Err(ProtocolError::bad_field("reliable", NOT_OFFERED));
-    }
-    let refused = ["expiresIn", "version", "base", "encoding"].into_iter().find(|name| body.contains_key(*name));
-    refused.map_or(Ok(()), |name| Err(ProtocolError::bad_field(name, NOT_OFFERED)))
+    let refused = [
+        ("reliable", body.reliable.is_some_and(|value| value.get() != "false")),
+        ("ack", body.ack.is_some_and(|value| !matches!(value.get(), "true" | "false"))),
+        ("expiresIn", body.expires_in.is_some()),
+        ("version", body.version.is_some()),
+        ("base", body.base.is_some()),
+        ("encoding", body.encoding.is_some()),
+    ];
+    let refused = refused.into_iter().find(|(_, is_refused)| *is_refused);
+    refused.map_or(Ok(()), |(name, _)| Err(ProtocolError::bad_field(name, NOT_OFFERED)))
 }
 
-fn text<'a>(body: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
-    body.get(name).and_then(Value::as_str)
-}
-
-fn kind_of(body: &Map<String, Value>) -> Result<&'static str, ProtocolError> {
-    text(body, "operationType").filter(|kind| !kind.is_empty()).ok_or(BAD_OPERATION_TYPE)?;
-    match text(body, "status") {
+fn kind_of(body: &Body<'_>) -> Result<&'static str, ProtocolError> {
+    text(body.operation_type).filter(|kind| !kind.is_empty()).ok_or(BAD_OPERATION_TYPE)?;
+    match text(body.status).as_deref() {
         Some("started") => Ok(MessageType::OPERATION_STARTED),
         Some("progress") => Ok(MessageType::OPERATION_PROGRESS),
         Some("completed") => Ok(MessageType::OPERATION_COMPLETED),
@@ -107,65 +144,106 @@ fn kind_of(body: &Map<String, Value>) -> Result<&'static str, ProtocolError> {
     }
 }
 
-fn priority(body: &Map<String, Value>) -> Result<Priority, ProtocolError> {
-    match body.get("priority") {
+fn priority(body: &Body<'_>) -> Result<Priority, ProtocolError> {
+    match body.priority {
         None => Ok(Priority::Normal),
-        Some(value) => value.as_str().and_then(Priority::from_name).ok_or(BAD_PRIORITY),
+        priority => text(priority).and_then(|name| Priority::from_name(&name)).ok_or(BAD_PRIORITY),
     }
 }
 
-/// The operation's members in their order, with the times and the progress that the status implies.
-fn payload(body: &Map<String, Value>, unix_ms: u64) -> Result<Vec<u8>, ProtocolError> {
+/// The operation's members in a fixed order, with the times and the progress that the status implies.
+fn payload(body: &Body<'_>, unix_ms: u64) -> Result<Vec<u8>, ProtocolError> {
     check_members(body)?;
-    let mut payload: Map<String, Value> = Map::new();
-    for name in PAYLOAD_MEMBERS {
-        if let Some(value) = body.get(name) {
-            payload.insert(name.to_owned(), value.clone());
+    let mut now = Vec::with_capacity(32);
+    write_json_string(&mut now, &String::from_utf8_lossy(&format_timestamp(unix_ms)));
+    let status = text(body.status);
+    let (implied_progress, implied_start) = match status.as_deref() {
+        Some("started") => (Some(&b"0"[..]), Some(&now[..])),
+        Some("completed") => (Some(&b"1"[..]), None),
+        _ => (None, None),
+    };
+    let members = [
+        ("operationId", body.operation_id, None),
+        ("operationType", body.operation_type, None),
+        ("status", body.status, None),
+        ("progress", body.progress, implied_progress),
+        ("stage", body.stage, None),
+        ("details", body.details, None),
+        ("error", body.error, None),
+        ("startedAt", body.started_at, implied_start),
+        ("updatedAt", body.updated_at, Some(&now[..])),
+        ("etaMs", body.eta_ms, None),
+    ];
+    let mut out = vec![b'{'];
+    for (name, given, implied) in members {
+        if let Some(value) = given.map(|raw| raw.get().as_bytes()).or(implied) {
+            let separator = if out.len() > 1 { "," } else { "" };
+            out.extend_from_slice(format!("{separator}\"{name}\":").as_bytes());
+            out.extend_from_slice(value);
         }
     }
-    let now = String::from_utf8_lossy(&format_timestamp(unix_ms)).into_owned();
-    let implied = match text(body, "status") {
-        Some("started") => Some(0),
-        Some("completed") => Some(1),
-        _ => None,
-    };
-    if let Some(progress) = implied {
-        payload.entry("progress").or_insert_with(|| progress.into());
-    }
-    if implied == Some(0) {
-        payload.entry("startedAt").or_insert_with(|| now.clone().into());
-    }
-    payload.entry("updatedAt").or_insert_with(|| now.into());
-    let payload = Value::Object(payload);
-    if depth_of(&payload) > PAYLOAD_DEPTH_MAX {
+    out.push(b'}');
+    if nesting(&out) > PAYLOAD_DEPTH_MAX {
         return Err(ProtocolError::new(ErrorCode::TooDeep).in_field("details"));
     }
-    Ok(payload.to_string().into_bytes())
+    Ok(out)
 }
 
-fn check_members(body: &Map<String, Value>) -> Result<(), ProtocolError> {
-    let holds = |name: &str, test: fn(&Value) -> bool| body.get(name).is_none_or(test);
-    let is_time = |name: &str| body.get(name).is_none_or(|v| v.as_str().is_some_and(is_rfc3339));
+fn check_members(body: &Body<'_>) -> Result<(), ProtocolError> {
+    let is_time = |member: Option<&RawValue>| member.is_none() || text(member).is_some_and(|time| is_rfc3339(&time));
+    let number = |member: Option<&RawValue>| member.map(|_| read::<f64>(member));
     let checks = [
-        (holds("progress", |v| v.as_f64().is_some_and(|p| (0.0..=1.0).contains(&p))), BAD_PROGRESS),
-        (holds("stage", Value::is_string), BAD_STAGE),
-        (holds("error", |v| v["code"].is_string() && v["message"].is_string()), BAD_ERROR),
-        (holds("etaMs", |v| v.as_f64().is_some_and(|eta| eta >= 0.0)), BAD_ETA),
-        (is_time("startedAt"), ProtocolError::bad_field("startedAt", "startedAt must be an RFC 3339 date-time.")),
-        (is_time("updatedAt"), ProtocolError::bad_field("updatedAt", "updatedAt must be an RFC 3339 date-time.")),
+        (number(body.progress).is_none_or(|p| p.is_some_and(|p| (0.0..=1.0).contains(&p))), BAD_PROGRESS),
+        (body.stage.is_none() || text(body.stage).is_some(), BAD_STAGE),
+        (body.error.is_none() || read::<Failure>(body.error).is_some(), BAD_ERROR),
+        (number(body.eta_ms).is_none_or(|eta| eta.is_some_and(|eta| eta >= 0.0)), BAD_ETA),
+        (is_time(body.started_at), ProtocolError::bad_field("startedAt", "startedAt must be an RFC 3339 date-time.")),
+        (is_time(body.updated_at), ProtocolError::bad_field("updatedAt", "updatedAt must be an RFC 3339 date-time.")),
     ];
     checks.into_iter().find(|(good, _)| !good).map_or(Ok(()), |(_, error)| Err(error))
 }
 
+/// The deepest nesting of valid JSON.
+fn nesting(json: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0, 0, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !in_string => depth -= 1,
+            _ => {}
+        }
+    }
+    deepest
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     fn made(body: Value) -> Result<Value, ProtocolError> {
-        let Value::Object(body) = body else { panic!("an object") };
+        let text = body.to_string();
+        let body = parse(&mut Decoder::default(), text.as_bytes())?;
         Ok(serde_json::from_slice(&payload(&body, 0)?).unwrap())
+    }
+
+    #[test]
+    fn nesting_is_counted_outside_strings() {
+        assert_eq!(nesting(br#"{"a":"[[\"[[","b":[{}]}"#), 3);
+        assert_eq!(nesting(b"1"), 0);
+    }
+
+    #[test]
+    fn a_member_twice_is_an_error() {
+        let body = br#"{"sessionId":"a","sessionId":"b"}"#;
+        assert_eq!(parse(&mut Decoder::default(), body).err().unwrap().code, ErrorCode::BadMessage);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::auth::Identity;
 use crate::delivery::{Author, Published};
 use crate::handlers::{Outcome, Sender};
 use crate::message::decode::{DecodeError, Shape};
+use crate::message::kind::is_reserved;
 use crate::message::{Decoder, Envelope, ErrorCode, MessageType, ProtocolError};
 
 /// Who publishes over REST.
@@ -40,11 +41,18 @@ pub fn publish(
 ) -> Result<Response, ProtocolError> {
     match decoder.decode(body, Shape { id_required: kind.id_required }) {
         Ok(envelope) => submit(services, caller, &envelope, kind),
-        Err(DecodeError::Rejected { error, .. }) => Err(error),
-        Err(DecodeError::InvalidUtf8) => {
+        Err(error) => Err(body_error(error, body)),
+    }
+}
+
+/// What is wrong with a body that is not JSON. Bad UTF-8 is an error here like any other.
+pub fn body_error(error: DecodeError, body: &[u8]) -> ProtocolError {
+    match error {
+        DecodeError::Rejected { error, .. } => error,
+        DecodeError::InvalidUtf8 => {
             let at = std::str::from_utf8(body).err().map_or(0, |error| error.valid_up_to());
             let error = ProtocolError::with_message(ErrorCode::BadMessage, "The body is not UTF-8.");
-            Err(error.at(u32::try_from(at).unwrap_or(u32::MAX)))
+            error.at(u32::try_from(at).unwrap_or(u32::MAX))
         }
     }
 }
@@ -60,6 +68,9 @@ fn submit(
         const MESSAGE: &str = "An ack over REST needs the Hashi-Connection header.";
         caller.row.ok_or(ProtocolError::with_message(ErrorCode::BadMessage, MESSAGE))?;
         return Ok(accepted(envelope.id.unwrap_or_default(), Published::default()));
+    }
+    if is_reserved(envelope.kind) {
+        return Err(ErrorCode::ReservedType.into());
     }
     if envelope.session_id.is_none() && !(body.may_address && envelope.to.is_some()) {
         return Err(ProtocolError::new(ErrorCode::NoSession).in_field("sessionId"));

@@ -187,7 +187,7 @@ fn run(
         Route::Broadcast => publishing(services, request)
             .and_then(|caller| publish::publish(services, decoder, &caller, request.body, publish::BROADCAST)),
         Route::NotifyOperation => {
-            publishing(services, request).and_then(|caller| operation::notify(services, &caller, request.body))
+            publishing(services, request).and_then(|caller| operation::notify(services, decoder, &caller, request.body))
         }
     }
 }
@@ -215,7 +215,7 @@ fn own_connection(services: &Services<'_>, head: &Head<'_>, identity: &Identity)
 }
 
 /// Lets pages of allowed origins read the answer, and tells them what they may send.
-fn with_cors(services: &Services<'_>, head: &Head<'_>, response: Response) -> Response {
+pub fn with_cors(services: &Services<'_>, head: &Head<'_>, response: Response) -> Response {
     let development = services.policy.is_development();
     let Ok(Some(origin)) = access::check_origin(services.config, development, head) else {
         return response;

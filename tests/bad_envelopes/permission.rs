@@ -4,9 +4,9 @@ use super::assert_reply_to;
 use super::common::client::{Client, envelope};
 use super::common::http::{self, Response};
 use super::common::json;
+use super::common::policy::{FORBIDDEN_TYPE, OWNER, READER, Strict};
 use super::common::row;
 use super::common::server::TestServer;
-use super::policy::{FORBIDDEN_TYPE, OWNER, READER, Strict};
 use simd_json::json;
 use simd_json::prelude::*;
 

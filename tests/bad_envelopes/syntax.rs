@@ -153,14 +153,15 @@ fn row_26_too_deep() {
     row::run(&[], |server| {
         let scene = Scene::open(server);
         for depth in [33, 34, 64, 1000, 20_000] {
-            let mut payloads = vec![arrays(depth), last(depth), "[".repeat(depth)];
+            let mut payloads = vec![arrays(depth), last(depth)];
             payloads.extend((depth <= 1000).then(|| objects(depth)));
             for payload in payloads {
                 let start: String = payload.chars().take(20).collect();
                 let error = scene.refuse(&with_payload(&payload), "too_deep");
-                let reply_to = json::find(&error, "replyTo").and_then(|id| id.as_str());
-                assert!(matches!(reply_to, None | Some("m1")), "{depth} of {start}: {}", error.encode());
+                assert_reply_to(&error, Some("m1"), &format!("{depth} of {start}"));
             }
+            // Whether the id of what is cut off as well can be read is up to the server.
+            scene.refuse(&with_payload(&"[".repeat(depth)), "too_deep");
         }
         for payload in [arrays(32), objects(32), last(32)] {
             deep_enough(&scene, &payload);

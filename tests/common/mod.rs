@@ -9,6 +9,7 @@ pub mod control;
 pub mod frame;
 pub mod http;
 pub mod json;
+pub mod policy;
 pub mod proc;
 pub mod row;
 pub mod server;

@@ -9,6 +9,9 @@ use simd_json::json;
 use simd_json::prelude::*;
 use std::net::SocketAddr;
 
+/// The type of the messages that a connection sends itself to see what came before them.
+pub const BARRIERS: &str = "settle";
+
 /// Far more than any test leaves unread.
 const SETTLE_MESSAGES_MAX: usize = 10_000;
 
@@ -79,22 +82,29 @@ impl Client {
         answer
     }
 
+    /// Sends three messages to this connection, one of each priority, and returns how many that is.
+    #[track_caller]
+    pub fn send_barriers(&mut self) -> usize {
+        let own = self.connection_id().to_owned();
+        let priorities = ["high", "normal", "low"];
+        for priority in priorities {
+            let to = json!({"connectionId": own.as_str()});
+            let id = format!("{BARRIERS}-{priority}");
+            let message =
+                json!({"id": id, "type": BARRIERS, "priority": priority, "to": to, "echo": true, "payload": {}});
+            self.send(&message);
+        }
+        priorities.len()
+    }
+
     /// What has come so far: everything before three messages to this connection, one of each priority.
     #[track_caller]
     pub fn settle(&mut self) -> Vec<OwnedValue> {
-        let own = self.connection_id().to_owned();
-        for priority in ["high", "normal", "low"] {
-            let id = format!("settle-{priority}");
-            let to = json!({"connectionId": own.as_str()});
-            self.send(
-                &json!({"id": id, "type": "settle", "priority": priority, "to": to, "echo": true, "payload": {}}),
-            );
-        }
+        let mut missing = self.send_barriers();
         let mut came = Vec::new();
-        let mut missing = 3;
         while missing > 0 {
             let message = self.receive();
-            match json::is(&message, "type", "settle") {
+            match json::is(&message, "type", BARRIERS) {
                 true => missing -= 1,
                 false => came.push(message),
             }

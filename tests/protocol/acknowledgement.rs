@@ -68,7 +68,8 @@ fn a_message_that_is_refused_gets_an_error_and_no_ack() {
 fn ids_of_any_text_come_back() {
     let server = server();
     let mut client = Client::connect(server.address, "user-1", "s1");
-    for id in ["x", "with space", "é€😀", "\"quoted\\\"", "a\nb", "\u{0}", "00000000-0000-0000-0000-000000000000"] {
+    for id in ["x", "with space", "é€😀", "\"quoted\\\"", "a\nb", "\u{0}", "00000000-0000-0000-0000-000000000000"]
+    {
         let published = client.publish(envelope(id, "custom", json!({})));
         assert!(json::is(&published, "id", id), "{}", published.encode());
     }

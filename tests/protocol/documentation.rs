@@ -26,7 +26,8 @@ const OTHERS: [&str; 8] = [
     r#"{"id":"test10","type":"custom","timestamp":"2023-05-01T12:34:56.789Z","priority":"normal","payload":{"any":"JSON"}}"#,
 ];
 
-const HEARTBEAT: &str = r#"{"id":"test2","type":"heartbeat","timestamp":"2023-05-01T12:34:56.789Z","priority":"low","payload":{}}"#;
+const HEARTBEAT: &str =
+    r#"{"id":"test2","type":"heartbeat","timestamp":"2023-05-01T12:34:56.789Z","priority":"low","payload":{}}"#;
 
 /// The address of the documentation, which must be free on this machine.
 #[track_caller]

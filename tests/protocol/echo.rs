@@ -68,7 +68,8 @@ fn a_message_to_the_own_user_leaves_out_the_sending_connection() {
     let mut sender = Client::connect(server.address, "user-1", "s1");
     let mut twin = Client::connect(server.address, "user-1", "s2");
     let to = json!({"userId": "user-1"});
-    let published = sender.publish(json!({"id": "m1", "type": "custom", "to": to.clone(), "echo": false, "payload": {}}));
+    let published =
+        sender.publish(json!({"id": "m1", "type": "custom", "to": to.clone(), "echo": false, "payload": {}}));
     assert_eq!(json::number(&published, "matched"), 1);
     assert!(json::is(&twin.receive(), "id", "m1"));
     sender.expect_nothing();

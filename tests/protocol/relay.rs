@@ -59,8 +59,7 @@ fn a_relayed_message_has_these_members() {
 fn messages_keep_their_order() {
     let server = server();
     let mut receiver = Client::connect(server.address, "user-1", "s1");
-    let mut sender =
-        Client::connect_with(server.address, json!({"token": "user-2", "sessionId": "s1", "echo": false}));
+    let mut sender = Client::connect_with(server.address, json!({"token": "user-2", "sessionId": "s1", "echo": false}));
     for index in 0..40 {
         sender.send(&envelope(&format!("m{index}"), "custom", json!({})));
     }

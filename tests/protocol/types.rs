@@ -39,8 +39,27 @@ fn application_types_and_any_other_are_relayed() {
     let mut other = Client::connect(server.address, "user-2", "s1");
     let long = "x".repeat(64);
     let others = [
-        "x", "chat.message", "cursor/moved", "a:b-c_D.9", "hashi", "hashi.x", "Hashi:join", "xhashi:join", "Error",
-        "errors", "ACK", "acknowledge", "heartbeats", "authentication2", "-", ".", ":", "/", "_", "0", &long,
+        "x",
+        "chat.message",
+        "cursor/moved",
+        "a:b-c_D.9",
+        "hashi",
+        "hashi.x",
+        "Hashi:join",
+        "xhashi:join",
+        "Error",
+        "errors",
+        "ACK",
+        "acknowledge",
+        "heartbeats",
+        "authentication2",
+        "-",
+        ".",
+        ":",
+        "/",
+        "_",
+        "0",
+        &long,
     ];
     for kind in APPLICATION_TYPES.into_iter().chain(others) {
         client.send(&envelope("m1", kind, json!({"any": "JSON"})));

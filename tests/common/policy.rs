@@ -1,6 +1,6 @@
 //! A policy that is stricter than development mode.
 
-use super::common::server::TestServer;
+use super::server::TestServer;
 use hashi::{Config, ErrorCode, Identity, Policy, Principal, ProtocolError, Server};
 
 /// The only user who may join sessions whose name starts with `private`.
@@ -12,7 +12,7 @@ pub const READER: &str = "reader";
 /// Nobody may publish this type.
 pub const FORBIDDEN_TYPE: &str = "forbidden";
 
-/// Tokens that start with `bad` are rejected; the others are user ids, and no one is a service by its name.
+/// Tokens that start with `bad` are rejected, those that start with `service:` are a service's; the others are user ids.
 #[derive(Clone, Copy)]
 pub struct Strict {
     pub per_user: usize,
@@ -39,7 +39,7 @@ impl Policy for Strict {
         if token.starts_with("bad") {
             return Err(ErrorCode::InvalidToken.into());
         }
-        Ok(Identity { user_id: token.to_owned(), is_service: false })
+        Ok(Identity { user_id: token.to_owned(), is_service: token.starts_with("service:") })
     }
 
     fn may_join(&self, user: Principal<'_>, session_id: &str) -> bool {
