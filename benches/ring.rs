@@ -35,7 +35,7 @@ fn push_and_drain(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(u64::from(ENTRIES)));
     let (mut outputs, mut messages, mut batch) = (Outputs::default(), Messages::new(1 << 30), Batch::default());
     outputs.open(0);
-    let id = messages.store(&FRAME, PLAIN).expect("room for one message");
+    let id = messages.store(&FRAME, PLAIN, 0).expect("room for one message");
     group.bench_function("push, collect and consume 1,000 of one row", |bencher| {
         bencher.iter(|| {
             messages.retain(id, ENTRIES);

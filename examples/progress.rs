@@ -9,7 +9,7 @@
 
 use std::thread;
 
-use hashi::{Config, Context, Handle, Message, MessageOptions, MessageType, Server};
+use hashi::{Config, Context, Handle, Message, MessageOptions, MessageType, Server, Signals};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -25,15 +25,11 @@ struct Request {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
-    let config = Config::from_env(4)?.0;
+    let signals = Signals::catch()?;
+    let (config, warnings) = Config::from_env(4)?; // 4 workers, unless HASHI_WORKERS says otherwise
+    warnings.iter().for_each(|warning| log::warn!("{warning}"));
     let server = Server::builder(config).on("count_primes", start).bind()?;
-    let handle = server.handle();
-    thread::spawn(move || {
-        let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGINT]).ok()?;
-        signals.forever().next()?;
-        handle.shutdown();
-        Some(())
-    });
+    signals.stop(server.handle())?;
     server.run()?;
     Ok(())
 }

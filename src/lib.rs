@@ -39,4 +39,4 @@ pub use config::Config;
 pub use delivery::Published;
 pub use handlers::{Context, Handle, HandlerId, Message, MessageOptions, NewMessage, Receipt};
 pub use message::{ErrorCode, MessageType, Priority, ProtocolError};
-pub use server::{Server, ServerBuilder};
+pub use server::{Server, ServerBuilder, Signals};

@@ -5,9 +5,7 @@ use std::process::ExitCode;
 use std::thread;
 
 use hashi::config::{ConfigError, Settings, Warning, check_page, flags, markdown_table};
-use hashi::{Config, Handle, Server};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use hashi::{Config, Server, Signals};
 
 /// The exit code for a wrong configuration; the command line's own errors have the same.
 const WRONG_CONFIGURATION: u8 = 2;
@@ -72,8 +70,10 @@ fn start_log(warnings: &[Warning]) {
 /// Serves until a signal has stopped the server. The error is the one message that the user sees.
 fn run(config: Config) -> Result<(), String> {
     let (host, port) = (config.host.clone(), config.port);
+    // Before anybody can know that the server listens, so that no signal comes too early.
+    let signals = Signals::catch().map_err(|error| format!("cannot handle signals: {error}"))?;
     let server = Server::builder(config).bind().map_err(|error| bind_message(&host, port, &error))?;
-    stop_on_signals(server.handle()).map_err(|error| format!("cannot handle signals: {error}"))?;
+    signals.stop(server.handle()).map_err(|error| format!("cannot handle signals: {error}"))?;
     server.run().map_err(|error| format!("the event loop failed: {error}"))
 }
 
@@ -94,22 +94,6 @@ fn bind_message(host: &str, port: u16, error: &io::Error) -> String {
             format!("cannot listen on port {port} of {host} (WEBSOCKET_PORT, HASHI_HOST): {error}")
         }
     }
-}
-
-/// The first SIGTERM or SIGINT drains and stops the server, the second exits at once.
-fn stop_on_signals(handle: Handle) -> io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
-    let watch = move || {
-        let mut arrivals = signals.forever();
-        if arrivals.next().is_some() {
-            handle.shutdown();
-        }
-        if arrivals.next().is_some() {
-            std::process::exit(1);
-        }
-    };
-    thread::Builder::new().name("signals".to_owned()).spawn(watch)?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -3,6 +3,9 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::auth::{Development, Policy};
 use crate::config::Config;
@@ -103,6 +106,37 @@ impl Server {
         self.reactor.run()?;
         log::info!("stopped");
         Ok(())
+    }
+}
+
+/// SIGTERM and SIGINT, caught before a server listens.
+pub struct Signals(signal_hook::iterator::Signals);
+
+impl Signals {
+    /// Catches the signals from now on. Call it before [`ServerBuilder::bind`], so that none comes too early.
+    ///
+    /// # Errors
+    /// When the system does not allow it.
+    pub fn catch() -> io::Result<Self> {
+        signal_hook::iterator::Signals::new([SIGTERM, SIGINT]).map(Self)
+    }
+
+    /// Lets the first signal end the server gracefully and the second end the process at once, with exit code 1.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn stop(mut self, handle: Handle) -> io::Result<()> {
+        let watch = move || {
+            let mut arrivals = self.0.forever();
+            if arrivals.next().is_some() {
+                handle.shutdown();
+            }
+            if arrivals.next().is_some() {
+                log::warn!("second signal: ending at once");
+                std::process::exit(1);
+            }
+        };
+        thread::Builder::new().name("hashi-signals".into()).spawn(watch).map(|_| ())
     }
 }
 

@@ -7,8 +7,7 @@
 //! |---|---|---|---|
 //! | accept | 64 sockets | 10 µs | 0.6 ms |
 //! | read | 512 reads | 1.5 µs | 0.8 ms |
-//! | read | 512 KiB of messages of 256 B | 0.6 µs | 1.2 ms |
-//! | route | 65,536 pushes | 15 ns | 1.0 ms |
+//! | read, route, answer | 65,536 units of work | 15 ns | 1.0 ms |
 //! | complete | 256 commands | 1 µs | 0.3 ms |
 //! | expire | 512 timers | 0.3 µs | 0.2 ms |
 //! | drain | 256 writes or 1 MiB | 6 µs | 1.5 ms |
@@ -19,16 +18,29 @@
 pub const ACCEPTS_PER_TICK: usize = 64;
 /// Rows read in one tick; the others wait in the ready list, first come, first served.
 pub const READS_PER_TICK: usize = 512;
-/// Bytes decoded in one tick over all rows.
+/// Bytes read in one tick over all rows.
 pub const READ_BYTES_PER_TICK: usize = 512 * 1024;
 /// The read buffer, shared by all rows: the most one row brings in by one read.
 pub const READ_BUFFER_BYTES: usize = 64 * 1024;
-/// Ring pushes in one tick: a message to 1,000 connections is 1,000 pushes. What is not routed stays unread.
-pub const PUSHES_PER_TICK: usize = 64 * 1024;
-/// Ring pushes of one row in one tick, so that one publisher cannot take the whole budget of the others.
-pub const PUSHES_PER_ROW: usize = 8 * 1024;
+/// Work of one tick outside of system calls. Its unit is one ring push, about 15 ns: a message to 1,000 connections is
+/// 1,000. What is not done stays unread.
+pub const WORK_PER_TICK: usize = 64 * 1024;
+/// Work of one row in one tick, so that no peer takes the others' share: with 100 rows that never stop, each has its turn
+/// about every 12 ticks.
+pub const WORK_PER_ROW: usize = 8 * 1024;
+/// Work of a frame: its header, or a whole control frame.
+pub const WORK_PER_FRAME: usize = 8;
+/// Work of a message beyond its bytes: its envelope, where it goes, its answer.
+pub const WORK_PER_MESSAGE: usize = 24;
+/// Work of a request beyond its answer's bytes.
+pub const WORK_PER_REQUEST: usize = 256;
+/// Bytes of a message or an answer that are worth one unit of work. JSON of nothing but small values, the worst case,
+/// costs about 6 ns a byte.
+pub const BYTES_PER_WORK: usize = 4;
 /// Ring entries waiting for sockets that would take them; beyond it reading pauses until `drain` catches up.
 pub const BACKLOG_ENTRIES_MAX: usize = 64 * 1024;
+/// Bytes of these entries, each receiver's copy counted; beyond it reading pauses, too.
+pub const BACKLOG_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// Commands and handler results taken from other threads in one tick.
 pub const COMMANDS_PER_TICK: usize = 256;
 /// Timers looked at in one tick.
@@ -37,6 +49,8 @@ pub const TIMERS_PER_TICK: usize = 512;
 pub const DRAIN_BYTES_PER_TICK: usize = 1024 * 1024;
 /// Writes that carry normal and low messages in one tick.
 pub const DRAIN_WRITES_PER_TICK: usize = 256;
+/// Writes of rows that hold only low messages in one tick, at least: one in nine, so that low never starves.
+pub const DRAIN_LOW_WRITES_PER_TICK: usize = DRAIN_WRITES_PER_TICK / 8;
 /// Writes that carry high messages in one tick.
 pub const DRAIN_HIGH_WRITES_PER_TICK: usize = 1024;
 /// One batch: the most one row writes in one tick, unless one message is larger.
@@ -55,6 +69,12 @@ pub const HTTP_SOCKETS: u32 = 64;
 pub const LISTEN_BACKLOG: i32 = 4096;
 /// Bytes a socket holds that the network has not taken: `high` waits for these and one batch, not for megabytes.
 pub const NOT_SENT_LOW_WATER_BYTES: u32 = 64 * 1024;
+/// A warning comes when this share of the connections is used, in percent.
+pub const WARN_CONNECTIONS_PERCENT: usize = 80;
+/// Accept errors in one tick, other than a lack of descriptors, after which accepting pauses.
+pub const ACCEPT_ERRORS_MAX: usize = 8;
+/// The share of the drain window in which connections are closed, in percent; the rest is for what they have queued.
+pub const DRAIN_CLOSES_PERCENT: u64 = 75;
 /// How long accepting pauses when the process is out of file descriptors, in milliseconds.
 pub const ACCEPT_PAUSE_MS: u64 = 100;
 
@@ -66,6 +86,9 @@ pub const BODY_DEADLINE_MS: u64 = 15_000;
 pub const KEEP_ALIVE_MS: u64 = 15_000;
 /// Requests of one connection that may wait for their answers to be written.
 pub const PIPELINE_MAX: u32 = 16;
+/// A closing row's last bytes must be written after this, in milliseconds: a slow reader gets them, one that drips does
+/// not keep its row.
+pub const FLUSH_DEADLINE_MS: u64 = 30_000;
 /// A close frame or last answer was sent and the peer does not close: the socket is dropped after this, in milliseconds.
 pub const LINGER_MS: u64 = 3_000;
 /// A fragmented message must be complete after this, in milliseconds.
@@ -82,6 +105,9 @@ pub const BAD_MESSAGE_WINDOW_MS: u64 = 60_000;
 pub const UNAUTHENTICATED_GRACE_MS: u64 = 1_000;
 /// Answers of an echo or HTTP row that wait to be written, in bytes, before reading pauses.
 pub const UNREAD_ANSWERS_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Answers of a message connection that wait to be written before reading from it pauses.
+pub const UNREAD_ANSWERS_MAX: usize = 256;
 
 /// Messages of one connection that wait for its handler.
 pub const MAILBOX_MAX: usize = 32;
@@ -145,7 +171,7 @@ pub const FREE_BYTES_KEPT: usize = 8 * 1024 * 1024;
 
 const _: () = assert!(BATCH_BYTES >= GATHER_BYTES_MAX);
 const _: () = assert!(BATCH_BYTES <= DRAIN_BYTES_PER_TICK);
-const _: () = assert!(PUSHES_PER_ROW <= PUSHES_PER_TICK);
+const _: () = assert!(WORK_PER_ROW <= WORK_PER_TICK);
 const _: () = assert!(READ_BUFFER_BYTES <= READ_BYTES_PER_TICK);
 const _: () = assert!(WHEEL_BUCKETS.is_power_of_two());
 const _: () = assert!(METHOD_BYTES_MAX + TARGET_BYTES_MAX + " HTTP/1.1 \r\n".len() <= LINE_BYTES_MAX);

@@ -4,7 +4,7 @@
 //! included. Not counted: the kernel's socket buffers, the allocator's own overhead, and the program itself.
 
 use super::Config;
-use super::limits::{BACKLOG_ENTRIES_MAX, FREE_BYTES_KEPT, HTTP_SOCKETS, PUSHES_PER_TICK};
+use super::limits::{BACKLOG_ENTRIES_MAX, FREE_BYTES_KEPT, HTTP_SOCKETS, WORK_PER_TICK};
 
 /// One connection: hot and cold columns, its side tables, its timers. Input that is not complete is counted with
 /// `HASHI_MEMORY_BYTES`.
@@ -28,7 +28,7 @@ const _: () = assert!(RING_BLOCK_ENTRIES * 4 + 4 == RING_BLOCK_BYTES);
 pub const RING_PARTIAL_BLOCKS: u64 = 6;
 
 /// Ring entries that rows whose sockets are open may have before reading pauses; one fan-out may go beyond it.
-const OPEN_ENTRIES: u64 = (BACKLOG_ENTRIES_MAX + PUSHES_PER_TICK) as u64;
+const OPEN_ENTRIES: u64 = (BACKLOG_ENTRIES_MAX + WORK_PER_TICK) as u64;
 
 /// The read buffer, the gather buffer, and what else the loop has once.
 pub const SHARED_BUFFERS_BYTES: u64 = 1 << 20;

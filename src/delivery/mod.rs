@@ -5,6 +5,9 @@ mod publish;
 
 pub use publish::{Answer, Author, Publication, Published};
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use uuid::Builder;
@@ -39,8 +42,10 @@ pub struct Delivery {
     random: StdRng,
     text: TimestampText,
     scratch: Vec<u8>,
-    /// Ring pushes since the tick began.
-    pub pushes: usize,
+    /// Work since the tick began, in ring pushes and what takes as long as so many.
+    pub work: usize,
+    /// Bytes of messages that handlers hold on to; worker threads give them back.
+    pub held_bytes: Arc<AtomicUsize>,
     /// Messages published to sessions, and copies queued of them.
     pub totals: Totals,
 }
@@ -77,9 +82,19 @@ impl Delivery {
             random,
             text: TimestampText::default(),
             scratch: Vec::new(),
-            pushes: 0,
+            work: 0,
+            held_bytes: Arc::default(),
             totals: Totals::default(),
         }
+    }
+
+    /// All that shares `HASHI_MEMORY_BYTES`: stored messages, unfinished input, what waits for handlers.
+    pub fn used_bytes(&self) -> usize {
+        self.tables.messages.used_bytes() + self.bytes_elsewhere()
+    }
+
+    fn bytes_elsewhere(&self) -> usize {
+        self.tables.connections.input_bytes() + self.held_bytes.load(Ordering::Relaxed)
     }
 
     /// The wall clock as it is written.

@@ -158,7 +158,7 @@ impl Delivery {
                 tables.outputs.push(slot, priority, id, bytes);
             }
         }
-        self.pushes += matched as usize;
+        self.work += matched as usize;
         self.totals.queued += u64::from(matched);
     }
 
@@ -222,12 +222,13 @@ impl Delivery {
         self.tables.outputs.push(slot, Priority::High, message, bytes.len() as u32);
     }
 
-    /// Queues the echo of a message.
+    /// Queues bytes that may be many: an echo, or a large HTTP response.
     ///
     /// # Errors
     /// `overloaded` when the memory for messages is used up.
-    pub fn push_echo(&mut self, slot: u32, frame: &[u8]) -> Result<(), ProtocolError> {
-        let message = self.tables.messages.store(frame, RAW).map_err(|_| OVERLOADED)?;
+    pub fn push_large(&mut self, slot: u32, frame: &[u8]) -> Result<(), ProtocolError> {
+        let elsewhere = self.bytes_elsewhere();
+        let message = self.tables.messages.store(frame, RAW, elsewhere).map_err(|_| OVERLOADED)?;
         self.tables.outputs.push(slot, Priority::High, message, frame.len() as u32);
         Ok(())
     }
@@ -247,7 +248,7 @@ impl Delivery {
     fn push_stored(&mut self, slot: u32, priority: Priority, message: MessageId) {
         let bytes = self.tables.messages.frame(message).len() as u32;
         self.tables.outputs.push(slot, priority, message, bytes);
-        self.pushes += 1;
+        self.work += 1;
         self.totals.queued += 1;
     }
 
@@ -260,7 +261,8 @@ impl Delivery {
     /// Stores what was encoded last, as a WebSocket text frame.
     fn store_scratch(&mut self, description: Description) -> Result<MessageId, ProtocolError> {
         let frame = prepend_text_header(&mut self.scratch);
-        let stored = self.tables.messages.store(&self.scratch[frame], description);
+        let elsewhere = self.bytes_elsewhere();
+        let stored = self.tables.messages.store(&self.scratch[frame], description, elsewhere);
         if self.scratch.capacity() > SCRATCH_BYTES_KEPT {
             self.scratch = Vec::new();
         }

@@ -93,9 +93,24 @@ pub enum Command {
 }
 
 /// The loop's end of the channel.
+///
+/// When it is dropped, what still waits is dropped with it, so that every receipt is answered: a bounded channel alone
+/// keeps its messages as long as anybody may send.
 pub struct Inbox {
     commands: Receiver<Command>,
     is_awake: Arc<AtomicBool>,
+    is_closed: Arc<AtomicBool>,
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        self.is_closed.store(true, Ordering::SeqCst);
+        discard(&self.commands);
+    }
+}
+
+fn discard(commands: &Receiver<Command>) {
+    while commands.try_recv().is_ok() {}
 }
 
 impl Inbox {
@@ -122,6 +137,9 @@ impl Inbox {
 #[derive(Clone)]
 pub struct Handle {
     commands: Sender<Command>,
+    /// The other end, to discard what was sent while the server stopped.
+    waiting: Receiver<Command>,
+    is_closed: Arc<AtomicBool>,
     is_awake: Arc<AtomicBool>,
     wake: Arc<dyn Fn() -> io::Result<()> + Send + Sync>,
     next_handler: Arc<AtomicU64>,
@@ -131,8 +149,11 @@ pub struct Handle {
 pub fn channel(wake: Arc<dyn Fn() -> io::Result<()> + Send + Sync>) -> (Handle, Inbox) {
     let (sender, receiver) = bounded(COMMANDS_MAX);
     let is_awake = Arc::new(AtomicBool::new(false));
-    let inbox = Inbox { commands: receiver, is_awake: Arc::clone(&is_awake) };
-    (Handle { commands: sender, is_awake, wake, next_handler: Arc::new(AtomicU64::new(1)) }, inbox)
+    let is_closed = Arc::new(AtomicBool::new(false));
+    let inbox =
+        Inbox { commands: receiver.clone(), is_awake: Arc::clone(&is_awake), is_closed: Arc::clone(&is_closed) };
+    let next_handler = Arc::new(AtomicU64::new(1));
+    (Handle { commands: sender, waiting: receiver, is_closed, is_awake, wake, next_handler }, inbox)
 }
 
 impl Handle {
@@ -232,7 +253,14 @@ impl Handle {
     }
 
     pub(super) fn send(&self, command: Command) -> Result<(), Closed> {
+        if self.is_closed.load(Ordering::SeqCst) {
+            return Err(Closed);
+        }
         self.commands.send(command).map_err(|_| Closed)?;
+        if self.is_closed.load(Ordering::SeqCst) {
+            discard(&self.waiting); // it came after the loop had looked for the last time
+            return Err(Closed);
+        }
         if !self.is_awake.swap(true, Ordering::SeqCst)
             && let Err(error) = (self.wake)()
         {

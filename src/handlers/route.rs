@@ -94,6 +94,7 @@ fn resolve(
 ) -> Result<Destination, ProtocolError> {
     match envelope.to {
         Some(Target::User(user_id)) => {
+            delivery.work += rows_looked_at(delivery, sender, user_id);
             if !sender.is_service && !shares_with_user(delivery, sender, user_id) {
                 return Err(ErrorCode::Forbidden.into());
             }
@@ -153,6 +154,14 @@ fn members_of_user<'a>(delivery: &'a Delivery, user_id: &str) -> &'a [u32] {
 fn shares_with_user(delivery: &Delivery, sender: &Sender<'_>, user_id: &str) -> bool {
     user_id == sender.user_id(delivery)
         || members_of_user(delivery, user_id).iter().any(|&slot| shares_with_row(delivery, sender, slot))
+}
+
+/// Comparing two users' rows is work like routing to them, and counts as such.
+fn rows_looked_at(delivery: &Delivery, sender: &Sender<'_>, user_id: &str) -> usize {
+    if sender.is_service {
+        return 0;
+    }
+    members_of_user(delivery, user_id).len() * rows_of(delivery, sender).count()
 }
 
 fn shares_with_row(delivery: &Delivery, sender: &Sender<'_>, slot: u32) -> bool {

@@ -4,18 +4,17 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustc_hash::FxHashMap;
 
 use super::handle::{Command, Handle, NewMessage, Recipient};
 use super::message::Message;
-use super::registry::Registry;
+use super::registry::{HandlerFn, Registry, Role};
 use super::route::{Sender, check_permission, find_open, open_personal, open_session, publish};
 use super::workers::{Held, Job, Workers};
 use crate::auth::Policy;
 use crate::config::Config;
-use crate::config::limits::MAILBOX_MAX;
+use crate::config::limits::{JOBS_MAX, MAILBOX_MAX, TIMERS_PER_TICK};
 use crate::delivery::{Author, Delivery, OVERLOADED, Publication, Published};
 use crate::message::kind::is_reserved;
 use crate::message::{Envelope, ErrorCode, ProtocolError, Target};
@@ -33,6 +32,8 @@ pub enum Outcome {
 /// A message on its way through a handler.
 struct Running {
     job: Job,
+    /// An observer has no mailbox, no answer and nothing to relay.
+    role: Role,
     /// Where answers go; may be gone by then.
     row: Option<ConnId>,
     is_service: bool,
@@ -81,8 +82,6 @@ pub struct Handlers {
     message_bytes_max: usize,
     next_job: u64,
     running: FxHashMap<u64, Running>,
-    /// Bytes of messages that jobs hold on to.
-    held_bytes: Arc<AtomicUsize>,
     memory_bytes: u64,
     /// Deadlines of running jobs in the order they started, which is the order they are due.
     deadlines: VecDeque<(u64, u64)>,
@@ -101,7 +100,6 @@ impl Handlers {
             message_bytes_max: config.max_service_message_bytes as usize,
             next_job: 1,
             running: FxHashMap::default(),
-            held_bytes: Arc::default(),
             memory_bytes: config.memory_bytes,
             deadlines: VecDeque::new(),
             mailboxes: FxHashMap::default(),
@@ -113,19 +111,13 @@ impl Handlers {
         self.running.len() + self.mailboxes.values().map(|mailbox| mailbox.waiting.len()).sum::<usize>()
     }
 
-    /// Bytes of messages in handlers or waiting for them.
-    pub fn held_bytes(&self) -> usize {
-        self.held_bytes.load(Ordering::Relaxed)
-    }
-
     /// What waits for handlers shares the server's limit of memory.
     fn hold(&self, delivery: &Delivery, message: &Message) -> Result<Held, ProtocolError> {
         let bytes = message.payload.len() + size_of::<Message>();
-        let stored = delivery.tables.messages.used_bytes() + delivery.tables.connections.input_bytes();
-        if (stored + self.held_bytes() + bytes) as u64 > self.memory_bytes {
+        if (delivery.used_bytes() + bytes) as u64 > self.memory_bytes {
             return Err(OVERLOADED);
         }
-        Ok(Held::new(&self.held_bytes, bytes))
+        Ok(Held::new(&delivery.held_bytes, bytes))
     }
 
     /// Workers lost to handlers that do not end.
@@ -151,24 +143,23 @@ impl Handlers {
         if !self.registry.concerns(envelope.kind) {
             return publish(delivery, policy, sender, envelope, id).map(Outcome::Published);
         }
-        let message = self.owned_message(delivery, sender, envelope, id);
-        let held = self.hold(delivery, &message).map(Arc::new);
-        let outcome = match self.registry.handler(envelope.kind).cloned() {
-            Some(run) => {
-                check_permission(delivery, policy, sender, envelope)?;
-                let held = Arc::clone(held.as_ref().map_err(|error| *error)?);
-                let job = Job::new(self.next_job, run, Arc::clone(&message), held);
-                self.next_job += 1;
-                self.enqueue(delivery, running(delivery, sender, envelope, job))?;
-                Outcome::Handled
-            }
-            None => Outcome::Published(publish(delivery, policy, sender, envelope, id)?),
+        let Some(run) = self.registry.handler(envelope.kind).cloned() else {
+            let published = publish(delivery, policy, sender, envelope, id)?;
+            self.observe(delivery, sender, envelope, id);
+            return Ok(Outcome::Published(published));
         };
-        match held {
-            Ok(held) => self.observe(&message, &held),
-            Err(_) => self.totals.unobserved += self.registry.observers(&message.kind).count() as u64,
-        }
-        Ok(outcome)
+        check_permission(delivery, policy, sender, envelope)?;
+        let message = self.owned_message(delivery, sender, envelope, id);
+        let held = Arc::new(self.hold(delivery, &message)?);
+        let job = Job::new(self.take_job_id(), run, message, held);
+        self.enqueue(delivery, running(delivery, sender, envelope, job, Role::Handler))?;
+        self.observe(delivery, sender, envelope, id);
+        Ok(Outcome::Handled)
+    }
+
+    fn take_job_id(&mut self) -> u64 {
+        self.next_job += 1;
+        self.next_job
     }
 
     fn owned_message(
@@ -179,19 +170,28 @@ impl Handlers {
         id: &str,
     ) -> Arc<Message> {
         let default = sender.row.and_then(|slot| delivery.tables.sessions.default_of(slot));
-        let session = match (envelope.session_id, envelope.to) {
-            (Some(name), _) => Some(name),
+        let session = match (envelope.to, envelope.session_id) {
+            (Some(_), _) => None,
+            (None, Some(name)) => Some(name),
             (None, None) => default.map(|id| delivery.tables.sessions.name(id)),
-            (None, Some(_)) => None,
         };
         Arc::new(Message::new(envelope, id, sender.user_id(delivery), session))
     }
 
-    /// Gives every observer of the type a copy. One that finds the channel full misses it; that is counted.
-    fn observe(&mut self, message: &Arc<Message>, held: &Arc<Held>) {
-        for run in self.registry.observers(&message.kind) {
-            let job = Job::new(0, Arc::clone(run), Arc::clone(message), Arc::clone(held));
-            self.totals.unobserved += u64::from(!self.workers.try_start(job));
+    /// Gives every observer of the type a copy. One that finds no room misses it; that is counted.
+    fn observe(&mut self, delivery: &Delivery, sender: &Sender<'_>, envelope: &Envelope<'_>, id: &str) {
+        let observers: Vec<HandlerFn> = self.registry.observers(envelope.kind).cloned().collect();
+        if observers.is_empty() {
+            return;
+        }
+        let message = self.owned_message(delivery, sender, envelope, id);
+        let held = self.hold(delivery, &message).map(Arc::new);
+        for run in observers {
+            let is_seen = held.as_ref().is_ok_and(|held| {
+                let job = Job::new(self.take_job_id(), run, Arc::clone(&message), Arc::clone(held));
+                self.start(delivery, running(delivery, sender, envelope, job, Role::Observer)).is_ok()
+            });
+            self.totals.unobserved += u64::from(!is_seen);
         }
     }
 
@@ -213,13 +213,21 @@ impl Handlers {
 
     fn start(&mut self, delivery: &Delivery, running: Running) -> Result<(), Box<Running>> {
         if !self.workers.try_start(running.job.clone()) {
-            self.totals.refused += 1;
+            self.totals.refused += u64::from(running.role == Role::Handler);
             return Err(Box::new(running));
         }
-        self.totals.started += 1;
+        self.totals.started += u64::from(running.role == Role::Handler);
+        self.trim_deadlines();
         self.deadlines.push_back((delivery.now.ms() + self.timeout_ms, running.job.id));
         self.running.insert(running.job.id, running);
         Ok(())
+    }
+
+    /// Forgets the deadlines of jobs that have ended, before they outnumber those that have not.
+    fn trim_deadlines(&mut self) {
+        if self.deadlines.len() > 2 * self.running.len() + JOBS_MAX {
+            self.deadlines.retain(|(_, id)| self.running.contains_key(id));
+        }
     }
 
     /// Starts the next message of a connection. Those that find the channel full are answered `overloaded`.
@@ -244,20 +252,29 @@ impl Handlers {
         self.deadlines.front().map(|(due, _)| *due)
     }
 
-    /// Gives up handlers that run too long: their senders get `timeout`.
+    /// Gives up handlers that take too long: their senders get `timeout`, or `overloaded` where none was free to begin.
     pub fn expire(&mut self, delivery: &mut Delivery) {
-        while let Some(&(due, id)) = self.deadlines.front() {
-            if due > delivery.now.ms() {
-                return;
+        for _ in 0..TIMERS_PER_TICK {
+            match self.deadlines.front() {
+                Some(&(due, id)) if due <= delivery.now.ms() => {
+                    self.deadlines.pop_front();
+                    if let Some(running) = self.running.remove(&id) {
+                        self.give_up(delivery, &running);
+                    }
+                }
+                _ => return,
             }
-            self.deadlines.pop_front();
-            if let Some(running) = self.running.remove(&id) {
-                self.totals.timed_out += 1;
-                self.workers.give_up(&running.job);
-                log::warn!("handler timed out type={} id={}", running.job.message.kind, running.job.message.id);
-                answer_error(delivery, &running, &ErrorCode::Timeout.into());
-                self.advance(delivery, running.mailbox);
-            }
+        }
+    }
+
+    fn give_up(&mut self, delivery: &mut Delivery, running: &Running) {
+        let had_begun = self.workers.give_up(&running.job);
+        self.totals.timed_out += 1;
+        log::warn!("handler timed out type={} id={:?}", running.job.message.kind, running.job.message.id);
+        if running.role == Role::Handler {
+            let error = if had_begun { ErrorCode::Timeout.into() } else { OVERLOADED };
+            answer_error(delivery, running, &error);
+            self.advance(delivery, running.mailbox);
         }
     }
 
@@ -300,14 +317,19 @@ impl Handlers {
 
     fn done(&mut self, delivery: &mut Delivery, job: u64, panicked: bool) {
         let Some(running) = self.running.remove(&job) else {
-            return; // an observer, or given up before it ended
+            return; // given up before it ended
         };
         while self.deadlines.front().is_some_and(|(_, id)| !self.running.contains_key(id)) {
             self.deadlines.pop_front();
         }
         if panicked {
             self.totals.panicked += 1;
-            log::error!("handler panicked type={} id={}", running.job.message.kind, running.job.message.id);
+            log::error!("handler panicked type={} id={:?}", running.job.message.kind, running.job.message.id);
+        }
+        if running.role == Role::Observer {
+            return;
+        }
+        if panicked {
             answer_error(delivery, &running, &ErrorCode::Internal.into());
         } else if running.ack
             && let Some(slot) = row_of(delivery, &running)
@@ -318,7 +340,8 @@ impl Handlers {
     }
 
     fn reply(&self, delivery: &mut Delivery, job: u64, message: &NewMessage) {
-        let Some(slot) = self.running.get(&job).and_then(|running| row_of(delivery, running)) else {
+        let handled = self.running.get(&job).filter(|running| running.role == Role::Handler);
+        let Some(slot) = handled.and_then(|running| row_of(delivery, running)) else {
             return; // nobody is left to answer
         };
         let id = message.id.clone().unwrap_or_else(|| delivery.new_id());
@@ -329,6 +352,9 @@ impl Handlers {
 
     fn relay(&mut self, delivery: &mut Delivery, policy: &dyn Policy, job: u64) -> Result<Published, ProtocolError> {
         let running = self.running.get_mut(&job).ok_or(ErrorCode::Timeout)?;
+        if running.role == Role::Observer {
+            return Err(ProtocolError::with_message(ErrorCode::Forbidden, "An observer has nothing to relay."));
+        }
         let message = Arc::clone(&running.job.message);
         let to = running.to.as_ref().map(|to| match to {
             OwnedTarget::User(user_id) => Target::User(user_id),
@@ -359,13 +385,14 @@ impl Handlers {
     }
 }
 
-fn running(delivery: &Delivery, sender: &Sender<'_>, envelope: &Envelope<'_>, job: Job) -> Running {
+fn running(delivery: &Delivery, sender: &Sender<'_>, envelope: &Envelope<'_>, job: Job, role: Role) -> Running {
     let to = envelope.to.map(|to| match to {
         Target::User(user_id) => OwnedTarget::User(user_id.to_owned()),
         Target::Connection(id) => OwnedTarget::Connection(id),
     });
     Running {
         job,
+        role,
         row: sender.row.map(|slot| delivery.tables.connections.id(slot)),
         is_service: sender.is_service,
         mailbox: sender.mailbox,

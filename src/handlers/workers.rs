@@ -27,7 +27,7 @@ const REPLACED: u8 = 4;
 /// One message for one handler.
 #[derive(Clone)]
 pub struct Job {
-    /// Its number; observers have none that the loop knows.
+    /// Its number.
     pub id: u64,
     /// The code to run.
     pub run: HandlerFn,
@@ -93,10 +93,10 @@ impl Workers {
         }
     }
 
-    /// Gives a job up. If a worker is stuck in it, another takes its place.
-    pub fn give_up(&self, job: &Job) {
+    /// Gives a job up. If a worker is stuck in it, another takes its place. Returns whether one had begun it.
+    pub fn give_up(&self, job: &Job) -> bool {
         if job.state.compare_exchange(WAITING, GIVEN_UP, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
-            return;
+            return false;
         }
         let replace = self.lost.load(Ordering::SeqCst) < self.count;
         let state = if replace { REPLACED } else { GIVEN_UP };
@@ -104,6 +104,7 @@ impl Workers {
             self.lost.fetch_add(1, Ordering::SeqCst);
             self.spawn();
         }
+        true
     }
 
     /// Workers lost to handlers that do not end.

@@ -141,7 +141,8 @@ fn syntax_error(frame: &[u8], error: &simd_json::Error, structurals: &[u32]) -> 
     if simdutf8::basic::from_utf8(frame).is_err() {
         return DecodeError::InvalidUtf8;
     }
-    if matches!(error.error(), simd_json::ErrorType::DepthLimitExceeded) {
+    let is_object = frame.trim_ascii_start().first() == Some(&b'{');
+    if is_object && matches!(error.error(), simd_json::ErrorType::DepthLimitExceeded) {
         let error = ProtocolError::new(ErrorCode::TooDeep).in_field("payload").at(offset_u32(error.index()));
         return DecodeError::Rejected { error, reply_to: scan_id(frame, structurals) };
     }
@@ -660,6 +661,7 @@ mod tests {
         }
         let behind = format!(r#"{{"type":"t","payload":{}1{},"id":"a\u0062"}}"#, "[".repeat(40), "]".repeat(40));
         assert_eq!(rejection(behind.as_bytes()).1.as_deref(), Some("ab"));
+        assert_eq!(rejection("[".repeat(65_000).as_bytes()).0.code, ErrorCode::BadMessage);
         let inside = format!(r#"{{"payload":{}{{"id":"no"}}{}}}"#, "[".repeat(40), "]".repeat(40));
         assert_eq!(rejection(inside.as_bytes()).1, None);
     }

@@ -1,6 +1,7 @@
 //! Status and metrics pages, both from one table of figures.
 
 use std::fmt::Write;
+use std::sync::atomic::Ordering;
 
 use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
@@ -109,7 +110,7 @@ fn figures(o: Overview<'_>) -> Value {
         "commandsWaiting": o.commands_waiting,
         "handlers": {
             "pending": o.handlers.pending(),
-            "heldBytes": o.handlers.held_bytes(),
+            "heldBytes": o.delivery.held_bytes.load(Ordering::Relaxed),
             "lostWorkers": o.handlers.lost_workers(),
         },
         "counters": counted,
@@ -204,7 +205,11 @@ fn gauges(out: &mut String, o: Overview<'_>) {
         ("hashi_input_bytes", "Bytes of unfinished input.", tables.connections.input_bytes()),
         ("hashi_commands_waiting", "Commands from other threads that wait for the loop.", o.commands_waiting),
         ("hashi_handlers_pending", "Messages in handlers or waiting for them.", o.handlers.pending()),
-        ("hashi_handlers_held_bytes", "Bytes of messages in handlers or waiting.", o.handlers.held_bytes()),
+        (
+            "hashi_handlers_held_bytes",
+            "Bytes of messages in handlers or waiting.",
+            o.delivery.held_bytes.load(Ordering::Relaxed),
+        ),
         ("hashi_workers_lost", "Workers stuck in handlers.", o.handlers.lost_workers()),
     ];
     for (name, help, value) in single {

@@ -5,7 +5,8 @@ use std::io::ErrorKind;
 use super::net::{Clock, Net};
 use super::{Core, Reactor};
 use crate::config::limits::{
-    ACCEPT_PAUSE_MS, ACCEPTS_PER_TICK, HEAD_DEADLINE_MS, HTTP_SOCKETS, PING_BURST, UNAUTHENTICATED_GRACE_MS,
+    ACCEPT_ERRORS_MAX, ACCEPT_PAUSE_MS, ACCEPTS_PER_TICK, HEAD_DEADLINE_MS, HTTP_SOCKETS, PING_BURST,
+    UNAUTHENTICATED_GRACE_MS, WARN_CONNECTIONS_PERCENT,
 };
 use crate::delivery::OVERLOADED;
 use crate::message::system::Features;
@@ -21,6 +22,7 @@ impl<N: Net, C: Clock> Reactor<N, C> {
         if !self.core.accept_ready || self.core.now_ms() < self.core.accept_not_before_ms {
             return;
         }
+        let mut errors = 0;
         for _ in 0..ACCEPTS_PER_TICK {
             match self.net.accept() {
                 Ok((socket, address)) => self.admit(socket, address),
@@ -32,8 +34,15 @@ impl<N: Net, C: Clock> Reactor<N, C> {
                     self.pause_accepting();
                     return;
                 }
-                // A connection that was gone before it was taken concerns nobody.
-                Err(error) => log::debug!("accept: {error}"),
+                // A connection that was gone before it was taken concerns nobody; the same error again and again does.
+                Err(error) => {
+                    log::debug!("accept: {error}");
+                    errors += 1;
+                    if errors == ACCEPT_ERRORS_MAX {
+                        self.core.accept_not_before_ms = self.core.now_ms() + ACCEPT_PAUSE_MS;
+                        return;
+                    }
+                }
             }
         }
     }
@@ -42,11 +51,19 @@ impl<N: Net, C: Clock> Reactor<N, C> {
         self.core.metrics.accepted += 1;
         let rows_max = (self.core.config.max_connections + HTTP_SOCKETS) as usize;
         if self.core.delivery.tables.connections.len() >= rows_max {
-            self.core.make_room(&[State::Http, State::Joining]);
+            // The row that gives way is freed at the end of the tick, so one more fits.
+            if self.core.make_room(&[State::Http, State::Joining, State::Closing]) {
+                self.insert(socket, address);
+                return;
+            }
             let answer = self.core.refusal_bytes();
             self.net.refuse(socket, &answer);
             return;
         }
+        self.insert(socket, address);
+    }
+
+    fn insert(&mut self, socket: N::Socket, address: Address) {
         let slot = self.core.insert_row(address);
         if let Err(error) = self.net.attach(slot, socket) {
             log::debug!("attach: {error}");
@@ -100,15 +117,21 @@ impl Core {
 
     /// Closes the oldest connection in one of `states` that has had its time and shown no user. The room is there from
     /// the next tick on.
-    /// O(rows): it happens only on a full server.
+    /// O(rows), so it is tried once a tick, and only on a full server.
     pub(super) fn make_room(&mut self, states: &[State]) -> bool {
+        if std::mem::replace(&mut self.sought_room, true) {
+            return false;
+        }
         let now_ms = self.now_ms();
         let connections = &self.delivery.tables.connections;
         let oldest = connections
             .slots()
             .filter(|&slot| states.contains(&connections.state(slot)) && !connections.inputs[slot as usize].doomed)
-            .filter(|&slot| connections.profile(slot).connected_ms + UNAUTHENTICATED_GRACE_MS <= now_ms)
-            .min_by_key(|&slot| connections.profile(slot).connected_ms);
+            .filter(|&slot| {
+                let profile = connections.profile(slot);
+                profile.closing.is_written || profile.connected_ms + UNAUTHENTICATED_GRACE_MS <= now_ms
+            })
+            .min_by_key(|&slot| (connections.state(slot) != State::Closing, connections.profile(slot).connected_ms));
         let Some(slot) = oldest else {
             return false;
         };
@@ -125,7 +148,7 @@ impl Core {
         if refused && !self.warned_full {
             self.warned_full = true;
             log::warn!("connections are refused: WEBSOCKET_MAX_CONNECTIONS={max} are open");
-        } else if used * 5 >= max * 4 && !self.warned_nearly_full {
+        } else if used * 100 >= max * WARN_CONNECTIONS_PERCENT && !self.warned_nearly_full {
             self.warned_nearly_full = true;
             log::warn!("{used} of WEBSOCKET_MAX_CONNECTIONS={max} connections are open");
         }

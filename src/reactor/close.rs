@@ -2,7 +2,7 @@
 
 use super::net::{Clock, Net};
 use super::{Core, Reactor};
-use crate::config::limits::LINGER_MS;
+use crate::config::limits::{FLUSH_DEADLINE_MS, LINGER_MS};
 use crate::message::{Close, Priority};
 use crate::tables::State;
 use crate::tables::connections::{Closing, NEVER};
@@ -60,37 +60,56 @@ impl Core {
             return;
         }
         self.linger(slot, false);
-        let connections = &mut self.delivery.tables.connections;
-        connections.profile_mut(slot).closing.after_flush = true;
-        // It may take the whole window to read what is queued.
-        if let Some(draining) = self.draining {
-            connections.times[slot as usize].deadline_ms = draining.deadline_ms;
-        }
+        self.delivery.tables.connections.profile_mut(slot).closing.after_flush = true;
     }
 
     /// All that a closing row had queued is written: what comes next?
     pub(super) fn advance_closing(&mut self, slot: u32) -> Next {
         let closing = &mut self.delivery.tables.connections.profile_mut(slot).closing;
+        let peer_done = closing.peer_done;
         if std::mem::take(&mut closing.after_flush) {
-            self.finish(slot, Close::DRAINING);
+            self.push_close(slot, Close::DRAINING.code, Close::DRAINING.reason.name());
             return Next::Wait;
         }
-        if closing.peer_done && !closing.is_shut {
-            closing.is_shut = true;
-            return Next::ShutWrite;
-        }
-        Next::Wait
+        let shuts = peer_done && !closing.is_shut;
+        closing.is_shut |= peer_done;
+        self.begin_linger(slot);
+        if shuts { Next::ShutWrite } else { Next::Wait }
     }
 
-    /// The row's last bytes are queued: it leaves its sessions and waits for the peer to close, but not for long.
-    pub(super) fn linger(&mut self, slot: u32, peer_done: bool) {
+    /// All is written: the peer has a little time to close.
+    fn begin_linger(&mut self, slot: u32) {
         let deadline_ms = self.now_ms() + LINGER_MS;
+        let connections = &mut self.delivery.tables.connections;
+        if !std::mem::replace(&mut connections.profile_mut(slot).closing.is_written, true) {
+            connections.times[slot as usize].deadline_ms = deadline_ms;
+            self.arm(slot);
+        }
+    }
+
+    /// Nothing more of what the peer sends is looked at, and what is kept of it is given back.
+    pub(super) fn end_input(&mut self, slot: u32) {
+        let connections = &mut self.delivery.tables.connections;
+        connections.profile_mut(slot).closing.peer_done = true;
+        if let Some(partial) = &mut connections.partials[slot as usize] {
+            (partial.bytes, partial.assembly, partial.request) = (Vec::new(), None, None);
+        }
+        connections.settle_partial(slot);
+    }
+
+    /// The row's last bytes are queued: it leaves its sessions, has some time to take them, and then a little to close.
+    pub(super) fn linger(&mut self, slot: u32, peer_done: bool) {
+        let deadline_ms = self.now_ms() + FLUSH_DEADLINE_MS;
         self.delivery.tables.sessions.leave_all(slot, self.delivery.now.ms());
         let connections = &mut self.delivery.tables.connections;
         connections.set_state(slot, State::Closing);
         connections.profile_mut(slot).closing = Closing { peer_done, ..Closing::default() };
         let times = &mut connections.times[slot as usize];
         (times.deadline_ms, times.heartbeat_ms) = (deadline_ms, NEVER);
+        if let Some(partial) = &mut connections.partials[slot as usize] {
+            partial.request = None;
+        }
+        connections.settle_partial(slot);
         self.arm(slot);
     }
 

@@ -6,8 +6,8 @@ use super::close::Next;
 use super::net::{Clock, Net};
 use super::{Core, Reactor};
 use crate::config::limits::{
-    BATCH_BYTES, DRAIN_BYTES_PER_TICK, DRAIN_HIGH_WRITES_PER_TICK, DRAIN_WRITES_PER_TICK, GATHER_BYTES_MAX,
-    UNREAD_ANSWERS_BYTES_MAX, WRITEV_SLICES_MAX,
+    BATCH_BYTES, DRAIN_BYTES_PER_TICK, DRAIN_HIGH_WRITES_PER_TICK, DRAIN_LOW_WRITES_PER_TICK, DRAIN_WRITES_PER_TICK,
+    GATHER_BYTES_MAX, KEEP_ALIVE_MS, PIPELINE_MAX, UNREAD_ANSWERS_BYTES_MAX, UNREAD_ANSWERS_MAX, WRITEV_SLICES_MAX,
 };
 use crate::delivery::overflow::{QueueLimits, Verdict};
 use crate::message::Priority;
@@ -61,6 +61,9 @@ impl<N: Net, C: Clock> Reactor<N, C> {
         self.drain_list(Priority::High, &mut high);
         let mut rest = Budget { writes: DRAIN_WRITES_PER_TICK, bytes: DRAIN_BYTES_PER_TICK };
         self.drain_list(Priority::Normal, &mut rest);
+        // Rows that hold only low get what is left, and never less than their share.
+        rest.writes = rest.writes.max(DRAIN_LOW_WRITES_PER_TICK);
+        rest.bytes = rest.bytes.max(BATCH_BYTES);
         self.drain_list(Priority::Low, &mut rest);
         self.gathered.forget();
     }
@@ -85,15 +88,18 @@ impl<N: Net, C: Clock> Reactor<N, C> {
         let core = &mut self.core;
         let outputs = &core.delivery.tables.outputs;
         if core.delivery.tables.connections.inputs[slot as usize].doomed {
+            self.gathered.forget(); // what it had queued was freed
             return counted;
         }
         if outputs.is_blocked(slot) {
             core.enforce(slot);
+            self.gathered.forget(); // what went over the limits was freed
         } else if outputs.is_idle(slot) {
             self.settle(slot);
         } else {
             core.delivery.tables.outputs.mark(slot);
         }
+        self.core.resume_input(slot);
         counted
     }
 
@@ -171,7 +177,11 @@ impl<N: Net, C: Clock> Reactor<N, C> {
             return;
         }
         connections.profile_mut(slot).pending_answers = 0;
-        core.resume_input(slot);
+        let times = &mut connections.times[slot as usize];
+        if connections.states[slot as usize] == State::Http && times.deadline_ms == NEVER {
+            times.deadline_ms = core.delivery.now.ms() + KEEP_ALIVE_MS;
+            core.arm(slot);
+        }
     }
 }
 
@@ -204,14 +214,21 @@ impl Core {
 
     /// Lets a row's input go on that waited for answers to be written.
     fn resume_input(&mut self, slot: u32) {
-        let input = &mut self.delivery.tables.connections.inputs[slot as usize];
-        if std::mem::take(&mut input.held) {
+        let held = self.delivery.tables.connections.inputs[slot as usize].held;
+        if held && !self.has_unread_answers(slot) {
+            self.delivery.tables.connections.inputs[slot as usize].held = false;
             self.list_readable(slot);
         }
     }
 
-    /// Whether so much waits to be written to the row that reading from it pauses.
+    /// Whether so much waits to be written to the row that reading from it pauses: what it asks for must not grow without
+    /// bound. Answers travel as `high`, so what others publish to a message connection does not count.
     pub(super) fn has_unread_answers(&self, slot: u32) -> bool {
-        self.delivery.tables.outputs.queued_bytes(slot) > UNREAD_ANSWERS_BYTES_MAX
+        let (tables, outputs) = (&self.delivery.tables, &self.delivery.tables.outputs);
+        match tables.connections.state(slot) {
+            State::Joining | State::Open => outputs.ring_len(slot, Priority::High) > UNREAD_ANSWERS_MAX,
+            State::Http if tables.connections.profile(slot).pending_answers >= PIPELINE_MAX => true,
+            _ => outputs.queued_bytes(slot) > UNREAD_ANSWERS_BYTES_MAX,
+        }
     }
 }

@@ -5,7 +5,7 @@
 
 use super::net::{Clock, Net};
 use super::{Core, Reactor};
-use crate::config::limits::{FRAGMENTED_DEADLINE_MS, TIMERS_PER_TICK};
+use crate::config::limits::{FRAGMENTED_DEADLINE_MS, LINGER_MS, TIMERS_PER_TICK};
 use crate::message::{Close, ErrorCode, MessageType, Priority, ProtocolError};
 use crate::rest::problem;
 use crate::tables::State;
@@ -106,7 +106,9 @@ impl Core {
     pub(super) fn close_slow(&mut self, slot: u32) {
         self.forget_queued(slot, &Priority::ALL);
         self.finish(slot, Close::SLOW_CONSUMER);
-        self.delivery.tables.connections.times[slot as usize].blocked_since_ms = NEVER;
+        let times = &mut self.delivery.tables.connections.times[slot as usize];
+        (times.blocked_since_ms, times.deadline_ms) = (NEVER, self.delivery.now.ms() + LINGER_MS);
+        self.arm(slot);
     }
 
     /// Sends a ping, or finds that the last one was not answered.
@@ -117,6 +119,10 @@ impl Core {
         let input = &mut connections.inputs[slot as usize];
         let times = &mut connections.times[slot as usize];
         if input.was_pinged {
+            if input.awaits_pong && (input.held || input.readable) {
+                times.heartbeat_ms = now_ms + timeout_ms; // the pong may lie in what this server has not read yet
+                return;
+            }
             if input.awaits_pong {
                 self.close(slot, Close::HEARTBEAT_MISSED);
                 return;

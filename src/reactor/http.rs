@@ -6,12 +6,12 @@ use tungstenite::handshake::derive_accept_key;
 
 use super::Core;
 use super::read::Step;
-use crate::config::limits::{BODY_DEADLINE_MS, HEAD_DEADLINE_MS, KEEP_ALIVE_MS, PIPELINE_MAX};
+use crate::config::limits::{BODY_DEADLINE_MS, BYTES_PER_WORK, GATHER_BYTES_MAX, HEAD_DEADLINE_MS, WORK_PER_REQUEST};
 use crate::delivery::OVERLOADED;
 use crate::message::{Decoder, ErrorCode, ProtocolError};
 use crate::rest::{self, Plan, Request, Response, Services, check_host, check_origin, problem, refusal};
 use crate::tables::State;
-use crate::tables::connections::PendingRequest;
+use crate::tables::connections::{NEVER, PendingRequest};
 use crate::wire::http::{BodyLength, Head, HttpError, check_upgrade, header_slots, parse_head};
 use crate::wire::http_body::BodyDecoder;
 use crate::wire::http_response::{write_continue, write_response, write_switching_protocols};
@@ -22,10 +22,10 @@ const SUBPROTOCOLS: [&str; 1] = ["hashi.v1"];
 impl Core {
     /// Takes one request, or part of one.
     pub(super) fn take_request(&mut self, slot: u32, bytes: &[u8], decoder: &mut Decoder) -> Step {
-        let connections = &self.delivery.tables.connections;
-        if connections.profile(slot).pending_answers >= PIPELINE_MAX || self.has_unread_answers(slot) {
+        if self.has_unread_answers(slot) {
             return Step::Held;
         }
+        let connections = &self.delivery.tables.connections;
         let has_head = connections.partials[slot as usize].as_ref().is_some_and(|partial| partial.request.is_some());
         if has_head { self.take_body(slot, bytes, decoder) } else { self.take_head(slot, bytes, decoder) }
     }
@@ -67,7 +67,9 @@ impl Core {
         }
         let mut services = self.services(slot);
         match rest::examine(&mut services, head) {
-            Plan::Answer(response) if head.body == BodyLength::None => self.respond(slot, head, response),
+            Plan::Answer(response) if matches!(head.body, BodyLength::None | BodyLength::Sized(0)) => {
+                self.respond(slot, head, response)
+            }
             // The body is not read, so nothing can follow it.
             Plan::Answer(response) => self.respond_and_close(slot, response, head.method == "HEAD"),
             Plan::Read { body_bytes_max } => self.expect_body(slot, head, raw, body_bytes_max, decoder),
@@ -167,8 +169,8 @@ impl Core {
             return self.respond_and_close(slot, response, head_only);
         }
         self.push_response(slot, &response, true, head_only);
-        let deadline_ms = self.now_ms() + KEEP_ALIVE_MS;
-        self.delivery.tables.connections.times[slot as usize].deadline_ms = deadline_ms;
+        // While the answer goes out only a socket that takes nothing counts; `settle` then gives time for a request.
+        self.delivery.tables.connections.times[slot as usize].deadline_ms = NEVER;
     }
 
     /// Answers and takes no more requests.
@@ -179,7 +181,14 @@ impl Core {
 
     fn push_response(&mut self, slot: u32, response: &Response, keep_alive: bool, head_only: bool) {
         let bytes = self.response_bytes(response, keep_alive, head_only);
-        self.delivery.push_raw(slot, &bytes);
+        self.delivery.work += WORK_PER_REQUEST + bytes.len() / BYTES_PER_WORK;
+        if bytes.len() <= GATHER_BYTES_MAX {
+            self.delivery.push_raw(slot, &bytes);
+        } else if self.delivery.push_large(slot, &bytes).is_err() {
+            let refused = refusal(&mut self.delivery, &OVERLOADED);
+            let bytes = self.response_bytes(&refused, keep_alive, head_only);
+            self.delivery.push_raw(slot, &bytes);
+        }
         self.delivery.tables.connections.profile_mut(slot).pending_answers += 1;
         self.metrics.count_answer(response.status);
     }
@@ -211,11 +220,12 @@ impl Core {
     /// Turns the row into a WebSocket, or says why not.
     fn upgrade(&mut self, slot: u32, head: &Head<'_>) {
         let is_echo = self.config.echo_path.as_deref() == Some(head.path);
+        let head_only = head.method == "HEAD";
         let upgrade = match self.check_request(slot, head, is_echo) {
             Ok(()) => check_upgrade(head),
             Err(error) => {
                 let response = refusal(&mut self.delivery, &error);
-                return self.respond_and_close(slot, response, false);
+                return self.respond_and_close(slot, response, head_only);
             }
         };
         let upgrade = match upgrade {
@@ -224,13 +234,13 @@ impl Core {
                 let mut response =
                     problem(error.status(), &ProtocolError::with_message(ErrorCode::BadMessage, error.message()));
                 response.headers.extend(error.headers().iter().map(|(name, value)| (*name, (*value).to_owned())));
-                return self.respond_and_close(slot, response, false);
+                return self.respond_and_close(slot, response, head_only);
             }
         };
         if let Err(error) = self.check_room(slot) {
             self.metrics.refused += 1;
             let response = refusal(&mut self.delivery, &error);
-            return self.respond_and_close(slot, response, false);
+            return self.respond_and_close(slot, response, head_only);
         }
         let protocol = upgrade.protocols().find(|offered| SUBPROTOCOLS.contains(offered)).filter(|_| !is_echo);
         let mut answer = Vec::with_capacity(160);
@@ -261,7 +271,7 @@ impl Core {
         if per_address != usize::MAX && tables.connections.websockets_from(ip) >= per_address {
             return Err(ProtocolError::with_message(ErrorCode::RateLimited, "Too many connections from this address."));
         }
-        if (tables.messages.used_bytes() + tables.connections.input_bytes()) as u64 >= self.config.memory_bytes {
+        if self.delivery.used_bytes() as u64 >= self.config.memory_bytes {
             return Err(OVERLOADED);
         }
         let is_full = tables.connections.websockets() >= self.config.max_connections as usize;
@@ -279,8 +289,7 @@ impl Core {
         let connections = &mut self.delivery.tables.connections;
         let times = &mut connections.times[slot as usize];
         times.heartbeat_ms = now_ms + self.config.heartbeat_interval_ms;
-        times.deadline_ms =
-            if is_echo { crate::tables::connections::NEVER } else { now_ms + self.config.auth_deadline_ms };
+        times.deadline_ms = if is_echo { NEVER } else { now_ms + self.config.auth_deadline_ms };
         connections.set_state(slot, if is_echo { State::Echo } else { State::Joining });
         self.arm(slot);
         self.warn_about_connections(false);

@@ -17,6 +17,8 @@ use crate::config::limits::{LISTEN_BACKLOG, NOT_SENT_LOW_WATER_BYTES, READS_PER_
 use crate::delivery::Moment;
 use crate::tables::connections::Address;
 
+/// How often an ephemeral port that is free on all addresses is looked for.
+const EPHEMERAL_TRIES: usize = 8;
 /// Tokens of rows are their slots; the others come from the top.
 const WAKER: Token = Token(usize::MAX);
 const LISTENER: Token = Token(usize::MAX - 1);
@@ -38,6 +40,21 @@ impl MioNet {
     /// # Errors
     /// When an address cannot be listened on.
     pub fn bind(addresses: &[SocketAddr]) -> io::Result<Self> {
+        let is_ephemeral = addresses.first().is_some_and(|address| address.port() == 0);
+        let mut result = Self::try_bind(addresses);
+        for _ in 0..EPHEMERAL_TRIES {
+            match &result {
+                // The port that the first address got is taken on another one.
+                Err(error) if is_ephemeral && error.kind() == ErrorKind::AddrInUse => {
+                    result = Self::try_bind(addresses);
+                }
+                _ => break,
+            }
+        }
+        result
+    }
+
+    fn try_bind(addresses: &[SocketAddr]) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let mut listeners: Vec<TcpListener> = Vec::new();

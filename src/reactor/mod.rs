@@ -27,7 +27,7 @@ use self::read::ReadBuffer;
 use self::shutdown::Draining;
 use crate::auth::Policy;
 use crate::config::Config;
-use crate::config::limits::{BACKLOG_ENTRIES_MAX, PUSHES_PER_TICK};
+use crate::config::limits::{BACKLOG_BYTES_MAX, BACKLOG_ENTRIES_MAX, WORK_PER_TICK};
 use crate::delivery::Delivery;
 use crate::handlers::{Handlers, Inbox};
 use crate::message::Decoder;
@@ -68,6 +68,8 @@ pub(crate) struct Core {
     /// New connections may wait; `accept_not_before_ms` says from when on they are taken.
     accept_ready: bool,
     accept_not_before_ms: u64,
+    /// Whether a connection that could give way was looked for in this tick.
+    sought_room: bool,
     /// The warnings about a full server come once each.
     warned_full: bool,
     warned_nearly_full: bool,
@@ -106,6 +108,7 @@ impl<N: Net, C: Clock> Reactor<N, C> {
             doomed: Vec::new(),
             accept_ready: true,
             accept_not_before_ms: 0,
+            sought_room: false,
             warned_full: false,
             warned_nearly_full: false,
             draining: None,
@@ -163,7 +166,8 @@ impl<N: Net, C: Clock> Reactor<N, C> {
         self.ready.clear();
         self.net.poll(timeout, &mut self.ready)?;
         self.core.delivery.now = self.clock.now();
-        self.core.delivery.pushes = 0;
+        self.core.delivery.work = 0;
+        self.core.sought_room = false;
         for index in 0..self.ready.len() {
             self.core.note(self.ready[index]);
         }
@@ -241,9 +245,12 @@ impl Core {
         }
     }
 
-    /// Whether this tick may push more into rings, and the rings that wait for it may grow.
+    /// Whether this tick may take on more work, and the rings that wait for this server may grow.
     fn may_route(&self) -> bool {
-        self.delivery.pushes < PUSHES_PER_TICK && self.delivery.tables.outputs.backlog() < BACKLOG_ENTRIES_MAX
+        let outputs = &self.delivery.tables.outputs;
+        self.delivery.work < WORK_PER_TICK
+            && outputs.backlog() < BACKLOG_ENTRIES_MAX
+            && outputs.backlog_bytes() < BACKLOG_BYTES_MAX
     }
 
     fn now_ms(&self) -> u64 {

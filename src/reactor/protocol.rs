@@ -2,7 +2,9 @@
 
 use super::Core;
 use crate::auth::{Identity, Principal};
-use crate::config::limits::{BAD_MESSAGE_WINDOW_MS, BAD_MESSAGES_MAX, RECONNECT_MAX_MS, RECONNECT_MIN_MS};
+use crate::config::limits::{
+    BAD_MESSAGE_WINDOW_MS, BAD_MESSAGES_MAX, BYTES_PER_WORK, RECONNECT_MAX_MS, RECONNECT_MIN_MS, WORK_PER_MESSAGE,
+};
 use crate::delivery::{Answer, Author, OVERLOADED};
 use crate::handlers::{Outcome, Sender};
 use crate::message::decode::{DecodeError, Shape};
@@ -22,6 +24,7 @@ impl Core {
     /// Takes a text message of a message connection.
     pub(super) fn take_message(&mut self, slot: u32, text: &[u8], decoder: &mut Decoder) {
         self.metrics.messages_in += 1;
+        self.delivery.work += WORK_PER_MESSAGE + text.len() / BYTES_PER_WORK;
         let (error, reply_to) = match decoder.decode(text, Shape { id_required: true }) {
             Ok(envelope) => match self.take_envelope(slot, &envelope) {
                 Ok(()) => return,

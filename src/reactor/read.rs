@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 
 use super::net::{Clock, Net};
 use super::{Core, Reactor};
-use crate::config::limits::{HEAD_BYTES_MAX, PUSHES_PER_ROW, READ_BUFFER_BYTES, READ_BYTES_PER_TICK, READS_PER_TICK};
+use crate::config::limits::{HEAD_BYTES_MAX, READ_BUFFER_BYTES, READ_BYTES_PER_TICK, READS_PER_TICK, WORK_PER_ROW};
 use crate::message::{Close, Decoder};
 use crate::tables::State;
 
@@ -70,10 +70,10 @@ impl<N: Net, C: Clock> Reactor<N, C> {
         let kept = core.take_left_over(slot, &mut self.buffer.0);
         let input = core.delivery.tables.connections.inputs[slot as usize];
         let mut len = kept;
-        if input.readable && kept <= LEFT_OVER_BYTES_MAX - READ_BUFFER_BYTES {
+        if input.readable && !input.ended && kept <= LEFT_OVER_BYTES_MAX - READ_BUFFER_BYTES {
             core.metrics.reads += 1;
             match self.net.read(slot, &mut self.buffer.0[kept..kept + READ_BUFFER_BYTES]) {
-                Ok(0) => return core.see_end(slot),
+                Ok(0) => core.note_end(slot),
                 Ok(count) => {
                     len += count;
                     core.note_read(slot, count);
@@ -81,11 +81,18 @@ impl<N: Net, C: Clock> Reactor<N, C> {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     core.delivery.tables.connections.inputs[slot as usize].readable = false;
                 }
-                Err(_) => return core.see_end(slot),
+                Err(error) => {
+                    log::debug!("read: {error}");
+                    core.doom(slot);
+                    return 0;
+                }
             }
         }
         let (used, taken) = core.take_bytes(slot, &mut self.buffer.0[..len], &mut self.decoder);
         core.keep_left_over(slot, &self.buffer.0[used..len], taken);
+        if taken == Taken::All && core.delivery.tables.connections.inputs[slot as usize].ended {
+            core.see_end(slot);
+        }
         len
     }
 }
@@ -112,15 +119,27 @@ impl Core {
         }
     }
 
-    /// The peer has closed, or the socket failed.
-    fn see_end(&mut self, slot: u32) -> usize {
-        self.doom(slot);
-        0
+    /// The peer sends no more. What it sent before still counts.
+    fn note_end(&mut self, slot: u32) {
+        let input = &mut self.delivery.tables.connections.inputs[slot as usize];
+        (input.ended, input.readable) = (true, false);
+    }
+
+    /// All that the peer sent was taken, and no more comes. What is queued for it may still go out.
+    fn see_end(&mut self, slot: u32) {
+        let is_shut = self.delivery.tables.connections.profile(slot).closing.is_shut;
+        if is_shut || self.delivery.tables.outputs.is_idle(slot) {
+            self.doom(slot);
+        } else if self.delivery.tables.connections.state(slot) == State::Closing {
+            self.delivery.tables.connections.profile_mut(slot).closing.peer_done = true;
+        } else {
+            self.linger(slot, true);
+        }
     }
 
     /// Takes complete frames and requests off the start of `bytes`; how many bytes are done with.
     fn take_bytes(&mut self, slot: u32, bytes: &mut [u8], decoder: &mut Decoder) -> (usize, Taken) {
-        let pushes_max = self.delivery.pushes + PUSHES_PER_ROW;
+        let work_max = self.delivery.work + WORK_PER_ROW;
         let mut used = 0;
         loop {
             let rest = &mut bytes[used..];
@@ -141,7 +160,7 @@ impl Core {
             if used == bytes.len() {
                 return (used, Taken::All);
             }
-            if self.delivery.pushes >= pushes_max {
+            if self.delivery.work >= work_max {
                 return (used, Taken::Share);
             }
         }
@@ -173,13 +192,16 @@ impl Core {
     /// Unfinished input and stored messages share one limit. At the limit whoever holds the larger part of a message goes.
     fn bound_input(&mut self, slot: u32) {
         let tables = &self.delivery.tables;
-        let used = (tables.connections.input_bytes() + tables.messages.used_bytes()) as u64;
+        let used = self.delivery.used_bytes() as u64;
         let holds = tables.connections.partials[slot as usize].as_ref().map_or(0, |partial| partial.capacity());
         if used <= self.config.memory_bytes || holds <= HEAD_BYTES_MAX {
             return;
         }
         match tables.connections.state(slot) {
-            State::Joining | State::Open | State::Echo => self.close(slot, Close::OVERLOADED),
+            State::Joining | State::Open | State::Echo => {
+                self.close(slot, Close::OVERLOADED);
+                self.end_input(slot);
+            }
             State::Http => self.refuse_request(slot),
             State::Closing | State::Free => self.doom(slot),
         }

@@ -2,6 +2,7 @@
 //! is over.
 
 use super::Core;
+use crate::config::limits::DRAIN_CLOSES_PERCENT;
 use crate::message::{Close, MessageType};
 use crate::tables::State;
 
@@ -25,7 +26,9 @@ impl Core {
         log::info!("draining {} connections for at most {window_ms} ms", self.delivery.tables.connections.websockets());
         for slot in slots {
             let state = self.delivery.tables.connections.state(slot);
-            let after_ms = u64::from(self.delivery.random_below(u32::try_from(window_ms * 3 / 4).unwrap_or(u32::MAX)));
+            let after_ms = u64::from(
+                self.delivery.random_below(u32::try_from(window_ms * DRAIN_CLOSES_PERCENT / 100).unwrap_or(u32::MAX)),
+            );
             match state {
                 State::Open => {
                     let payload = format!("{{\"reconnectInMs\":{after_ms}}}");
@@ -56,7 +59,8 @@ impl Core {
         let connections = &self.delivery.tables.connections;
         let is_quiet = connections.websockets() == 0
             && connections.count(State::Closing) == 0
-            && self.delivery.tables.outputs.entries() == 0;
+            && self.delivery.tables.outputs.all_idle()
+            && self.handlers.pending() == 0;
         self.now_ms() >= draining.deadline_ms || (is_quiet && !self.has_requests_under_way())
     }
 }

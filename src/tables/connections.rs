@@ -31,6 +31,8 @@ pub enum State {
 pub struct Closing {
     /// Nothing more is expected from the peer: as soon as all is written, our side is shut.
     pub peer_done: bool,
+    /// All is written, and the peer's time to close runs.
+    pub is_written: bool,
     /// Our side is shut.
     pub is_shut: bool,
     /// What is queued goes out first, then the close frame of a drain.
@@ -68,6 +70,8 @@ pub struct InputFlags {
     pub awaits_pong: bool,
     /// The peer sends no more: reading goes on until the end shows.
     pub hung_up: bool,
+    /// The end was read: no more bytes come.
+    pub ended: bool,
     /// The row is freed at the end of this tick.
     pub doomed: bool,
 }

@@ -63,6 +63,12 @@ fn size_class(bytes: usize) -> usize {
     (bytes.next_power_of_two().max(BUFFER_BYTES_MIN) / BUFFER_BYTES_MIN).trailing_zeros() as usize
 }
 
+/// What a frame takes: a buffer of one of the sizes, or one of its own.
+fn buffer_bytes(bytes: usize) -> usize {
+    let class = size_class(bytes);
+    if class < SIZES { BUFFER_BYTES_MIN << class } else { bytes }
+}
+
 impl Messages {
     /// An empty table that stores at most `bytes_max` bytes.
     pub fn new(bytes_max: usize) -> Self {
@@ -84,12 +90,18 @@ impl Messages {
         self.used_bytes
     }
 
-    /// Stores a copy of `frame` with one reference, the caller's.
+    /// Stores a copy of `frame` with one reference, the caller's. `elsewhere` is what other tables hold under the same
+    /// limit, in bytes.
     ///
     /// # Errors
     /// [`OutOfMemory`] at the limit.
-    pub fn store(&mut self, frame: &[u8], description: Description) -> Result<MessageId, OutOfMemory> {
-        if self.used_bytes + frame.len() > self.bytes_max {
+    pub fn store(
+        &mut self,
+        frame: &[u8],
+        description: Description,
+        elsewhere: usize,
+    ) -> Result<MessageId, OutOfMemory> {
+        if self.used_bytes + elsewhere + buffer_bytes(frame.len()) > self.bytes_max {
             return Err(OutOfMemory);
         }
         Ok(self.store_small(frame, description))
@@ -185,7 +197,7 @@ mod tests {
     #[test]
     fn the_last_reference_frees_and_the_buffer_is_used_again() {
         let mut messages = Messages::new(1 << 20);
-        let id = messages.store(b"frame", PLAIN).unwrap();
+        let id = messages.store(b"frame", PLAIN, 0).unwrap();
         messages.retain(id, 2);
         assert_eq!(messages.frame(id), b"frame");
         assert!(!messages.release(id));
@@ -193,18 +205,19 @@ mod tests {
         assert!(messages.release(id));
         messages.invariants();
         assert_eq!((messages.len(), messages.used_bytes(), messages.free_bytes), (0, 0, BUFFER_BYTES_MIN));
-        let id = messages.store(b"other", PLAIN).unwrap();
+        let id = messages.store(b"other", PLAIN, 0).unwrap();
         assert_eq!((messages.frame(id), messages.free_bytes), (&b"other"[..], 0));
     }
 
     #[test]
     fn the_limit_refuses_and_large_buffers_are_not_kept() {
         let mut messages = Messages::new(100_000);
-        let id = messages.store(&[7; 90_000], PLAIN).unwrap();
-        assert_eq!(messages.store(&[7; 20_000], PLAIN), Err(OutOfMemory));
+        let id = messages.store(&[7; 90_000], PLAIN, 0).unwrap();
+        assert_eq!(messages.store(&[7; 20_000], PLAIN, 0), Err(OutOfMemory));
+        assert_eq!(messages.store(b"x", PLAIN, 10_000), Err(OutOfMemory));
         assert!(messages.release(id));
         assert_eq!(messages.free_bytes, 0);
-        messages.store(&[7; 20_000], PLAIN).unwrap();
+        messages.store(&[7; 20_000], PLAIN, 0).unwrap();
         messages.invariants();
     }
 }

@@ -143,6 +143,11 @@ pub struct Outputs {
     entries: usize,
     /// Those of blocked rows among them.
     blocked_entries: usize,
+    /// Bytes of all ring entries, and of those of blocked rows.
+    bytes: u64,
+    blocked_bytes: u64,
+    /// Rows with a message in progress.
+    partials: usize,
 }
 
 impl Outputs {
@@ -161,9 +166,19 @@ impl Outputs {
         self.entries
     }
 
+    /// Whether nothing waits to be written to anybody.
+    pub const fn all_idle(&self) -> bool {
+        self.entries == 0 && self.partials == 0
+    }
+
     /// Ring entries that wait for this server, not for their sockets.
     pub const fn backlog(&self) -> usize {
         self.entries - self.blocked_entries
+    }
+
+    /// Bytes of these entries.
+    pub const fn backlog_bytes(&self) -> u64 {
+        self.bytes - self.blocked_bytes
     }
 
     /// Blocks of rings in use.
@@ -203,8 +218,10 @@ impl Outputs {
         self.pool.push(&mut row.rings[priority.index()], id.0);
         row.queued_bytes += u64::from(bytes);
         self.entries += 1;
+        self.bytes += u64::from(bytes);
         if row.flags & BLOCKED != 0 {
             self.blocked_entries += 1;
+            self.blocked_bytes += u64::from(bytes);
         }
         let bit = DIRTY[priority.index()];
         if row.flags & bit == 0 {
@@ -250,6 +267,7 @@ impl Outputs {
     pub fn block(&mut self, slot: u32) {
         if !self.is_blocked(slot) {
             self.blocked_entries += self.len(slot);
+            self.blocked_bytes += self.queued_bytes(slot);
             self.rows[slot as usize].flags |= BLOCKED;
         }
     }
@@ -258,6 +276,7 @@ impl Outputs {
     pub fn unblock(&mut self, slot: u32) {
         if self.is_blocked(slot) {
             self.blocked_entries -= self.len(slot);
+            self.blocked_bytes -= self.queued_bytes(slot);
             self.rows[slot as usize].flags &= !BLOCKED;
             self.mark(slot);
         }
@@ -324,6 +343,7 @@ impl Outputs {
             }
             written -= rest;
             self.rows[slot as usize].partial = MessageId::NONE;
+            self.partials -= 1;
             self.rows[slot as usize].partial_offset = 0;
             done(messages, id);
         }
@@ -336,6 +356,7 @@ impl Outputs {
             if written < bytes {
                 let row = &mut self.rows[slot as usize];
                 (row.partial, row.partial_offset) = (entry.id.0, written as u32);
+                self.partials += 1;
                 return;
             }
             written -= bytes;
@@ -351,8 +372,10 @@ impl Outputs {
         row.queued_bytes -= u64::from(bytes);
         row.credit = entry.credit_after;
         self.entries -= 1;
+        self.bytes -= u64::from(bytes);
         if row.flags & BLOCKED != 0 {
             self.blocked_entries -= 1;
+            self.blocked_bytes -= u64::from(bytes);
         }
     }
 
@@ -378,9 +401,14 @@ impl Outputs {
                 self.pool.push(ring, id.0);
                 continue;
             }
-            row.queued_bytes -= messages.frame(id).len() as u64;
+            let bytes = messages.frame(id).len() as u64;
+            row.queued_bytes -= bytes;
+            self.bytes -= bytes;
             self.entries -= 1;
-            self.blocked_entries -= usize::from(blocked);
+            if blocked {
+                self.blocked_entries -= 1;
+                self.blocked_bytes -= bytes;
+            }
             messages.release(id);
         }
     }
@@ -401,6 +429,7 @@ impl Outputs {
         let row = &mut self.rows[slot as usize];
         if row.partial != MessageId::NONE {
             messages.release(MessageId(row.partial));
+            self.partials -= 1;
         }
         *row = EMPTY; // the dirty lists may still name the row; `next_dirty` passes over it
     }
@@ -445,6 +474,7 @@ impl Outputs {
     pub fn invariants(&self, messages: &Messages) {
         let mut references: FxHashMap<MessageId, u32> = FxHashMap::default();
         let (mut entries, mut blocked) = (0, 0);
+        let (mut all_bytes, mut blocked_bytes) = (0, 0);
         for (slot, row) in self.rows.iter().enumerate() {
             let slot = slot as u32;
             let mut bytes = 0;
@@ -463,9 +493,15 @@ impl Outputs {
             assert_eq!(row.queued_bytes, bytes);
             assert_eq!(row.flags & OWES != 0, self.owed.contains_key(&slot));
             entries += self.len(slot);
-            blocked += if self.is_blocked(slot) { self.len(slot) } else { 0 };
+            all_bytes += row.queued_bytes;
+            if self.is_blocked(slot) {
+                blocked += self.len(slot);
+                blocked_bytes += row.queued_bytes;
+            }
         }
         assert_eq!((self.entries, self.blocked_entries), (entries, blocked));
+        assert_eq!((self.bytes, self.blocked_bytes), (all_bytes, blocked_bytes));
+        assert_eq!(self.partials, self.rows.iter().filter(|row| row.partial != MessageId::NONE).count());
         for id in messages.ids() {
             assert_eq!(references.get(&id).copied().unwrap_or(0), messages.references(id));
         }
@@ -499,7 +535,7 @@ mod tests {
 
     fn store(messages: &mut Messages, priority: Priority, text: &[u8]) -> MessageId {
         let description = Description { priority, place: None, topic: None, published_ns: 0 };
-        messages.store(text, description).unwrap()
+        messages.store(text, description, 0).unwrap()
     }
 
     struct Bench {

@@ -18,8 +18,21 @@ const LONG_DRAIN: &[(&str, &str)] = &[("HASHI_DRAIN_MS", "60000"), ("HASHI_ECHO_
 fn with_no_connections_it_ends_promptly() {
     for signal in [SIGTERM, SIGINT] {
         let mut server = Process::start(LONG_DRAIN);
+        assert_eq!(http::request(server.address, "GET", "/healthz", &[], b"").status, 200);
         server.signal(signal);
         assert_eq!(server.expect_exit(PROMPT).code(), Some(0), "{:?}", server.log());
+    }
+}
+
+/// A supervisor may change its mind as soon as the log says that the server listens: it ends as gracefully as later.
+#[test]
+fn a_signal_right_after_the_start_is_not_too_early() {
+    const STARTS: usize = 30;
+    for number in 0..STARTS {
+        let mut server = Process::start(LONG_DRAIN);
+        server.signal([SIGTERM, SIGINT][number % 2]);
+        let status = server.expect_exit(PROMPT);
+        assert_eq!(status.code(), Some(0), "start {number}: {status:?} {:?}", server.log());
     }
 }
 
