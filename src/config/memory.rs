@@ -4,7 +4,7 @@
 //! included. Not counted: the kernel's socket buffers, the allocator's own overhead, and the program itself.
 
 use super::Config;
-use super::limits::{BACKLOG_ENTRIES_MAX, FREE_BYTES_KEPT, HTTP_SOCKETS, WORK_PER_TICK};
+use super::limits::{BACKLOG_ENTRIES_MAX, FREE_BYTES_KEPT, HEAD_BYTES_MAX, HTTP_SOCKETS, WORK_PER_TICK};
 
 /// One connection: hot and cold columns, its side tables, its timers. Input that is not complete is counted with
 /// `HASHI_MEMORY_BYTES`.
@@ -56,6 +56,7 @@ pub fn worst_case_memory(config: &Config) -> Vec<(String, u64)> {
         memberships(config, rows),
         sessions(config),
         ("messages, unfinished input and what waits for handlers: HASHI_MEMORY_BYTES".to_owned(), config.memory_bytes),
+        small_input(rows),
         ("buffers of messages kept for the next ones".to_owned(), FREE_BYTES_KEPT as u64),
         parser(config),
         ("shared buffers of the loop".to_owned(), SHARED_BUFFERS_BYTES),
@@ -95,6 +96,12 @@ fn sessions(config: &Config) -> (String, u64) {
     (format!("sessions: {sum}"), u64::from(config.sessions) * SESSION_BYTES)
 }
 
+/// Input this small stays even at the limit of memory.
+fn small_input(rows: u64) -> (String, u64) {
+    let bytes = HEAD_BYTES_MAX as u64;
+    (format!("small unfinished input: {rows} sockets x {bytes}"), rows * bytes)
+}
+
 fn parser(config: &Config) -> (String, u64) {
     let largest = u64::from(config.max_service_message_bytes);
     let sum = format!("largest message of {largest} x {PARSER_BYTES_PER_BYTE}");
@@ -123,6 +130,7 @@ mod tests {
             164 * 17 * 32,
             100_000 * 512,
             256 << 20,
+            164 * 8192,
             8 << 20,
             (1 << 20) * 32,
             1 << 20,

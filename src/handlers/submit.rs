@@ -252,7 +252,7 @@ impl Handlers {
         self.deadlines.front().map(|(due, _)| *due)
     }
 
-    /// Gives up handlers that take too long: their senders get `timeout`, or `overloaded` where none was free to begin.
+    /// Gives up handlers that take too long, the wait for a free worker included: their senders get `timeout`.
     pub fn expire(&mut self, delivery: &mut Delivery) {
         for _ in 0..TIMERS_PER_TICK {
             match self.deadlines.front() {
@@ -268,12 +268,11 @@ impl Handlers {
     }
 
     fn give_up(&mut self, delivery: &mut Delivery, running: &Running) {
-        let had_begun = self.workers.give_up(&running.job);
+        self.workers.give_up(&running.job);
         self.totals.timed_out += 1;
         log::warn!("handler timed out type={} id={:?}", running.job.message.kind, running.job.message.id);
         if running.role == Role::Handler {
-            let error = if had_begun { ErrorCode::Timeout.into() } else { OVERLOADED };
-            answer_error(delivery, running, &error);
+            answer_error(delivery, running, &ErrorCode::Timeout.into());
             self.advance(delivery, running.mailbox);
         }
     }

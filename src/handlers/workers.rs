@@ -93,10 +93,10 @@ impl Workers {
         }
     }
 
-    /// Gives a job up. If a worker is stuck in it, another takes its place. Returns whether one had begun it.
-    pub fn give_up(&self, job: &Job) -> bool {
+    /// Gives a job up. If a worker is stuck in it, another takes its place.
+    pub fn give_up(&self, job: &Job) {
         if job.state.compare_exchange(WAITING, GIVEN_UP, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
-            return false;
+            return;
         }
         let replace = self.lost.load(Ordering::SeqCst) < self.count;
         let state = if replace { REPLACED } else { GIVEN_UP };
@@ -104,7 +104,6 @@ impl Workers {
             self.lost.fetch_add(1, Ordering::SeqCst);
             self.spawn();
         }
-        true
     }
 
     /// Workers lost to handlers that do not end.

@@ -6,7 +6,7 @@ use tungstenite::handshake::derive_accept_key;
 
 use super::Core;
 use super::read::Step;
-use crate::config::limits::{BODY_DEADLINE_MS, BYTES_PER_WORK, GATHER_BYTES_MAX, HEAD_DEADLINE_MS, WORK_PER_REQUEST};
+use crate::config::limits::{BATCH_BYTES, BODY_DEADLINE_MS, BYTES_PER_WORK, HEAD_DEADLINE_MS, WORK_PER_REQUEST};
 use crate::delivery::OVERLOADED;
 use crate::message::{Decoder, ErrorCode, ProtocolError};
 use crate::rest::{self, Plan, Request, Response, Services, check_host, check_origin, problem, refusal};
@@ -182,7 +182,7 @@ impl Core {
     fn push_response(&mut self, slot: u32, response: &Response, keep_alive: bool, head_only: bool) {
         let bytes = self.response_bytes(response, keep_alive, head_only);
         self.delivery.work += WORK_PER_REQUEST + bytes.len() / BYTES_PER_WORK;
-        if bytes.len() <= GATHER_BYTES_MAX {
+        if bytes.len() <= BATCH_BYTES {
             self.delivery.push_raw(slot, &bytes);
         } else if self.delivery.push_large(slot, &bytes).is_err() {
             let refused = refusal(&mut self.delivery, &OVERLOADED);

@@ -91,7 +91,7 @@ impl Messages {
     }
 
     /// Stores a copy of `frame` with one reference, the caller's. `elsewhere` is what other tables hold under the same
-    /// limit, in bytes.
+    /// limit, in bytes; it counts for half of the limit at most, so that input nobody finishes cannot stop all messages.
     ///
     /// # Errors
     /// [`OutOfMemory`] at the limit.
@@ -101,6 +101,7 @@ impl Messages {
         description: Description,
         elsewhere: usize,
     ) -> Result<MessageId, OutOfMemory> {
+        let elsewhere = elsewhere.min(self.bytes_max / 2);
         if self.used_bytes + elsewhere + buffer_bytes(frame.len()) > self.bytes_max {
             return Err(OutOfMemory);
         }
