@@ -166,6 +166,12 @@ pub const TRAILER_BYTES_MAX: usize = 4096;
 pub const EMPTY_FRAGMENTS_MAX: u32 = 64;
 /// Most connections that one answer lists; `count` always tells all. It bounds the time one request takes of the loop.
 pub const LISTED_MAX: usize = 1000;
+/// Entries of one block of a ring: with the link to the next block they fill a cache line.
+pub const BLOCK_ENTRIES: usize = 15;
+/// Free blocks of rings kept when all rings are empty; more are given back.
+pub const BLOCKS_KEPT: usize = 4096;
+/// Ticks between two checks of all tables in a debug build.
+pub const CHECKED_TICKS: u64 = 64;
 /// Free buffers kept over all sizes, in bytes.
 pub const FREE_BYTES_KEPT: usize = 8 * 1024 * 1024;
 

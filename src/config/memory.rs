@@ -4,7 +4,7 @@
 //! included. Not counted: the kernel's socket buffers, the allocator's own overhead, and the program itself.
 
 use super::Config;
-use super::limits::{BACKLOG_ENTRIES_MAX, FREE_BYTES_KEPT, HEAD_BYTES_MAX, HTTP_SOCKETS, WORK_PER_TICK};
+use super::limits::{BACKLOG_ENTRIES_MAX, BLOCK_ENTRIES, FREE_BYTES_KEPT, HEAD_BYTES_MAX, HTTP_SOCKETS, WORK_PER_TICK};
 
 /// One connection: hot and cold columns, its side tables, its timers. Input that is not complete is counted with
 /// `HASHI_MEMORY_BYTES`.
@@ -20,7 +20,7 @@ pub const MEMBERSHIP_BYTES: u64 = 32;
 pub const RING_BLOCK_BYTES: u64 = 64;
 
 /// Messages in one block of a ring.
-pub const RING_BLOCK_ENTRIES: u64 = 15;
+pub const RING_BLOCK_ENTRIES: u64 = BLOCK_ENTRIES as u64;
 
 const _: () = assert!(RING_BLOCK_ENTRIES * 4 + 4 == RING_BLOCK_BYTES);
 

@@ -2,6 +2,9 @@
 //!
 //! First, an entry goes that has a later entry of the same session, type and key in its ring. Then the lowest priority goes,
 //! oldest first, and a `hashi:gap` is owed. If `high` alone is still over, the consumer is too slow for this server.
+//!
+//! Weakness: O(queue) for each visit of a row over its limits. Fine for queues of some hundred messages; for much longer
+//! ones, conflate only every so many messages over the limit.
 
 use rustc_hash::FxHashSet;
 

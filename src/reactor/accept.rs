@@ -6,7 +6,7 @@ use super::net::{Clock, Net};
 use super::{Core, Reactor};
 use crate::config::limits::{
     ACCEPT_ERRORS_MAX, ACCEPT_PAUSE_MS, ACCEPTS_PER_TICK, HEAD_DEADLINE_MS, HTTP_SOCKETS, PING_BURST,
-    UNAUTHENTICATED_GRACE_MS, WARN_CONNECTIONS_PERCENT,
+    UNAUTHENTICATED_GRACE_MS, WARN_CONNECTIONS_PERCENT, WORK_PER_TICK,
 };
 use crate::delivery::OVERLOADED;
 use crate::message::system::Features;
@@ -117,11 +117,12 @@ impl Core {
 
     /// Closes the oldest connection in one of `states` that has had its time and shown no user. The room is there from
     /// the next tick on.
-    /// O(rows), so it is tried once a tick, and only on a full server.
+    /// O(rows), so it counts as work, and is done only on a full server.
     pub(super) fn make_room(&mut self, states: &[State]) -> bool {
-        if std::mem::replace(&mut self.sought_room, true) {
+        if self.delivery.work >= WORK_PER_TICK {
             return false;
         }
+        self.delivery.work += self.delivery.tables.connections.len();
         let now_ms = self.now_ms();
         let connections = &self.delivery.tables.connections;
         let oldest = connections

@@ -27,15 +27,12 @@ use self::read::ReadBuffer;
 use self::shutdown::Draining;
 use crate::auth::Policy;
 use crate::config::Config;
-use crate::config::limits::{BACKLOG_BYTES_MAX, BACKLOG_ENTRIES_MAX, WORK_PER_TICK};
+use crate::config::limits::{BACKLOG_BYTES_MAX, BACKLOG_ENTRIES_MAX, CHECKED_TICKS, WORK_PER_TICK};
 use crate::delivery::Delivery;
 use crate::handlers::{Handlers, Inbox};
 use crate::message::Decoder;
 use crate::observe::Metrics;
 use crate::tables::outputs::Batch;
-
-/// A debug build checks all tables after every so many ticks, so that every test checks them, too.
-const CHECKED_TICKS: u64 = 64;
 
 /// The server: all tables, and what the stages need besides.
 pub struct Reactor<N: Net, C: Clock> {
@@ -68,8 +65,6 @@ pub(crate) struct Core {
     /// New connections may wait; `accept_not_before_ms` says from when on they are taken.
     accept_ready: bool,
     accept_not_before_ms: u64,
-    /// Whether a connection that could give way was looked for in this tick.
-    sought_room: bool,
     /// The warnings about a full server come once each.
     warned_full: bool,
     warned_nearly_full: bool,
@@ -108,7 +103,6 @@ impl<N: Net, C: Clock> Reactor<N, C> {
             doomed: Vec::new(),
             accept_ready: true,
             accept_not_before_ms: 0,
-            sought_room: false,
             warned_full: false,
             warned_nearly_full: false,
             draining: None,
@@ -167,7 +161,6 @@ impl<N: Net, C: Clock> Reactor<N, C> {
         self.net.poll(timeout, &mut self.ready)?;
         self.core.delivery.now = self.clock.now();
         self.core.delivery.work = 0;
-        self.core.sought_room = false;
         for index in 0..self.ready.len() {
             self.core.note(self.ready[index]);
         }
@@ -180,6 +173,7 @@ impl<N: Net, C: Clock> Reactor<N, C> {
         let metrics = &mut self.core.metrics;
         metrics.ticks += 1;
         metrics.tick_ns.saturating_record(now_ns.saturating_sub(self.core.delivery.now.ns).max(1));
+        // So that every test checks the tables, too.
         if cfg!(debug_assertions) && metrics.ticks.is_multiple_of(CHECKED_TICKS) {
             self.invariants();
         }

@@ -7,7 +7,7 @@ use super::read::Step;
 use crate::config::limits::{PING_BURST, PINGS_PER_SECOND, WORK_PER_FRAME};
 use crate::message::{Close, Decoder, Priority};
 use crate::tables::State;
-use crate::wire::assembly::{Event, Limits, Payload, next};
+use crate::wire::assembly::{self, Event, Limits, Payload};
 use crate::wire::websocket::{SERVER_HEADER_BYTES_MAX, Violation, parse_close, write_close, write_frame};
 
 impl Core {
@@ -16,15 +16,7 @@ impl Core {
         if self.has_unread_answers(slot) {
             return Step::Held;
         }
-        let limits = self.frame_limits(slot);
-        let now_ms = self.now_ms();
-        let partial = &mut self.delivery.tables.connections.partials[slot as usize];
-        let mut assembly = partial.as_mut().and_then(|partial| partial.assembly.take());
-        let result = next(&mut assembly, bytes, limits, now_ms);
-        if assembly.is_some() {
-            self.delivery.tables.connections.partial_mut(slot).assembly = assembly;
-        }
-        match result {
+        match self.next_event(slot, bytes) {
             Ok(step) => {
                 if let Some(event) = step.event {
                     self.take_event(slot, event, bytes, decoder);
@@ -38,6 +30,18 @@ impl Core {
                 Step::Took(bytes.len())
             }
         }
+    }
+
+    /// Takes the next frame or part of one; what is incomplete of a message is kept for the row.
+    fn next_event(&mut self, slot: u32, bytes: &mut [u8]) -> Result<assembly::Step, Violation> {
+        let (limits, now_ms) = (self.frame_limits(slot), self.now_ms());
+        let connections = &mut self.delivery.tables.connections;
+        let mut open = connections.partials[slot as usize].as_mut().and_then(|partial| partial.assembly.take());
+        let result = assembly::next(&mut open, bytes, limits, now_ms);
+        if open.is_some() {
+            connections.partial_mut(slot).assembly = open;
+        }
+        result
     }
 
     fn frame_limits(&self, slot: u32) -> Limits {
@@ -133,14 +137,7 @@ impl Core {
         if self.delivery.tables.connections.profile(slot).closing.peer_done {
             return Step::Took(bytes.len());
         }
-        let limits = self.frame_limits(slot);
-        let partial = &mut self.delivery.tables.connections.partials[slot as usize];
-        let mut assembly = partial.as_mut().and_then(|partial| partial.assembly.take());
-        let result = next(&mut assembly, bytes, limits, 0);
-        if assembly.is_some() {
-            self.delivery.tables.connections.partial_mut(slot).assembly = assembly;
-        }
-        match result {
+        match self.next_event(slot, bytes) {
             Ok(step) if matches!(step.event, Some(Event::Close(_))) => {
                 self.end_of_peer(slot);
                 Step::Took(bytes.len())

@@ -454,7 +454,8 @@ impl Outputs {
         self.owed.remove(&slot).unwrap_or_default()
     }
 
-    /// Puts a message at the very front of the row: it leaves next, after the rest of one in progress.
+    /// Puts a message at the very front of the row: it leaves next, after the rest of one in progress. O(high ring); only
+    /// gaps need it.
     pub fn push_front(&mut self, slot: u32, id: MessageId, bytes: u32) {
         let mut waiting = Vec::new();
         let row = &mut self.rows[slot as usize];

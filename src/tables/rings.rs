@@ -2,12 +2,10 @@
 //!
 //! A block is one cache line: 15 entries and the index of the next block. A ring is 12 bytes.
 
-/// Entries of one block.
-pub const BLOCK_ENTRIES: usize = 15;
+use crate::config::limits::{BLOCK_ENTRIES, BLOCKS_KEPT};
+
 /// Stands for no block.
 const NONE: u32 = u32::MAX;
-/// Blocks kept when the pool falls empty; more are given back.
-const BLOCKS_KEPT: usize = 4096;
 
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]

@@ -186,19 +186,22 @@ pub fn write_close(out: &mut Vec<u8>, code: u16, reason: &str) {
 }
 
 fn write_header(out: &mut Vec<u8>, opcode: OpCode, payload_bytes: usize) {
-    let header = FrameHeader { is_final: true, opcode, mask: None, rsv1: false, rsv2: false, rsv3: false };
     // ok because writing to a `Vec` does not fail
-    let _ = header.format(payload_bytes as u64, out);
+    let _ = server_header(opcode).format(payload_bytes as u64, out);
+}
+
+const fn server_header(opcode: OpCode) -> FrameHeader {
+    FrameHeader { is_final: true, opcode, mask: None, rsv1: false, rsv2: false, rsv3: false }
 }
 
 /// Writes the header of a text frame in front of a payload that starts at `SERVER_HEADER_BYTES_MAX` in `buffer`.
 /// Returns the range of the whole frame.
 pub fn prepend_text_header(buffer: &mut [u8]) -> Range<usize> {
     let payload_bytes = buffer.len() - SERVER_HEADER_BYTES_MAX;
-    let mut header = Vec::with_capacity(SERVER_HEADER_BYTES_MAX);
-    write_header(&mut header, OpCode::Data(Data::Text), payload_bytes);
-    let start = SERVER_HEADER_BYTES_MAX - header.len();
-    buffer[start..SERVER_HEADER_BYTES_MAX].copy_from_slice(&header);
+    let header = server_header(OpCode::Data(Data::Text));
+    let start = SERVER_HEADER_BYTES_MAX - header.len(payload_bytes as u64);
+    // ok because the space before the payload holds the largest header
+    let _ = header.format(payload_bytes as u64, &mut &mut buffer[start..SERVER_HEADER_BYTES_MAX]);
     start..buffer.len()
 }
 
