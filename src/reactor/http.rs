@@ -12,9 +12,10 @@ use crate::message::{Decoder, ErrorCode, ProtocolError};
 use crate::rest::{self, Plan, Request, Response, Services, check_host, check_origin, problem, refusal};
 use crate::tables::State;
 use crate::tables::connections::{NEVER, PendingRequest};
-use crate::wire::http::{BodyLength, Head, HttpError, check_upgrade, header_slots, parse_head};
+use crate::wire::http::{BodyLength, Head, HttpError, header_slots, parse_head};
 use crate::wire::http_body::BodyDecoder;
 use crate::wire::http_response::{write_continue, write_response, write_switching_protocols};
+use crate::wire::upgrade::check_upgrade;
 
 /// The subprotocols this server speaks, in the order of preference.
 const SUBPROTOCOLS: [&str; 1] = ["hashi.v1"];

@@ -4,5 +4,6 @@ pub mod assembly;
 pub mod http;
 pub mod http_body;
 pub mod http_response;
+pub mod upgrade;
 pub mod utf8;
 pub mod websocket;
