@@ -41,14 +41,21 @@ pub const BYTES_PER_WORK: usize = 4;
 pub const BACKLOG_ENTRIES_MAX: usize = 64 * 1024;
 /// Bytes of these entries, each receiver's copy counted; beyond it reading pauses, too.
 pub const BACKLOG_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// Commands and handler results that are carried out in one tick even where reading has used up its work: what other
+/// threads wait for, and the end of the server, must not starve.
+pub const COMMANDS_PER_TICK_MIN: usize = 32;
+/// Work that looking for connections that give way may take of one tick.
+pub const WORK_PER_ACCEPT: usize = WORK_PER_ROW;
 /// Commands and handler results taken from other threads in one tick.
 pub const COMMANDS_PER_TICK: usize = 256;
 /// Timers looked at in one tick.
 pub const TIMERS_PER_TICK: usize = 512;
-/// Bytes of normal and low messages written in one tick. High ones are not counted: they go first.
+/// Bytes of normal and low messages written in one tick, besides those that go along with high ones.
 pub const DRAIN_BYTES_PER_TICK: usize = 1024 * 1024;
 /// Writes that carry normal and low messages in one tick.
 pub const DRAIN_WRITES_PER_TICK: usize = 256;
+/// Bytes of writes that carry high messages in one tick, answers to HTTP requests among them.
+pub const DRAIN_HIGH_BYTES_PER_TICK: usize = 4 * 1024 * 1024;
 /// Writes of rows that hold only low messages in one tick, at least: one in nine, so that low never starves.
 pub const DRAIN_LOW_WRITES_PER_TICK: usize = DRAIN_WRITES_PER_TICK / 8;
 /// Writes that carry high messages in one tick.

@@ -93,6 +93,13 @@ impl Delivery {
         self.tables.messages.used_bytes() + self.bytes_elsewhere()
     }
 
+    /// As [`Delivery::used_bytes`], but unfinished input counts for half of the limit at most: input that nobody finishes
+    /// must not stop everything else.
+    pub fn settled_bytes(&self) -> usize {
+        let input = self.tables.connections.input_bytes().min(self.tables.messages.bytes_max() / 2);
+        self.tables.messages.used_bytes() + self.held_bytes.load(Ordering::Relaxed) + input
+    }
+
     fn bytes_elsewhere(&self) -> usize {
         self.tables.connections.input_bytes() + self.held_bytes.load(Ordering::Relaxed)
     }

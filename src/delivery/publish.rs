@@ -222,13 +222,16 @@ impl Delivery {
         self.tables.outputs.push(slot, Priority::High, message, bytes.len() as u32);
     }
 
-    /// Queues bytes that may be many: an echo, or a large HTTP response.
+    /// Queues bytes that may be many: an echo, or a large HTTP response. They may take half of the memory, so that clients
+    /// that do not read them cannot stop all messages.
     ///
     /// # Errors
     /// `overloaded` when the memory for messages is used up.
     pub fn push_large(&mut self, slot: u32, frame: &[u8]) -> Result<(), ProtocolError> {
-        let elsewhere = self.bytes_elsewhere();
-        let message = self.tables.messages.store(frame, RAW, elsewhere).map_err(|_| OVERLOADED)?;
+        if self.used_bytes() + frame.len() > self.tables.messages.bytes_max() / 2 {
+            return Err(OVERLOADED);
+        }
+        let message = self.tables.messages.store_small(frame, RAW);
         self.tables.outputs.push(slot, Priority::High, message, frame.len() as u32);
         Ok(())
     }

@@ -114,7 +114,7 @@ impl Handlers {
     /// What waits for handlers shares the server's limit of memory.
     fn hold(&self, delivery: &Delivery, message: &Message) -> Result<Held, ProtocolError> {
         let bytes = message.payload.len() + size_of::<Message>();
-        if (delivery.used_bytes() + bytes) as u64 > self.memory_bytes {
+        if (delivery.settled_bytes() + bytes) as u64 > self.memory_bytes {
             return Err(OVERLOADED);
         }
         Ok(Held::new(&delivery.held_bytes, bytes))

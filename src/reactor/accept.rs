@@ -6,7 +6,7 @@ use super::net::{Clock, Net};
 use super::{Core, Reactor};
 use crate::config::limits::{
     ACCEPT_ERRORS_MAX, ACCEPT_PAUSE_MS, ACCEPTS_PER_TICK, HEAD_DEADLINE_MS, HTTP_SOCKETS, PING_BURST,
-    UNAUTHENTICATED_GRACE_MS, WARN_CONNECTIONS_PERCENT, WORK_PER_TICK,
+    UNAUTHENTICATED_GRACE_MS, WARN_CONNECTIONS_PERCENT, WORK_PER_ACCEPT,
 };
 use crate::delivery::OVERLOADED;
 use crate::message::system::Features;
@@ -100,6 +100,7 @@ impl Core {
             ping_tokens: PING_BURST,
             ping_reckoned_ms: now_ms,
             closing: Closing::default(),
+            is_kept: false,
             pending_answers: 0,
         };
         let slot = self.delivery.tables.connections.insert(profile, now_ms + HEAD_DEADLINE_MS).slot();
@@ -117,12 +118,13 @@ impl Core {
 
     /// Closes the oldest connection in one of `states` that has had its time and shown no user. The room is there from
     /// the next tick on.
-    /// O(rows), so it counts as work, and is done only on a full server.
+    /// O(rows), so it has a budget, and is done only on a full server.
     pub(super) fn make_room(&mut self, states: &[State]) -> bool {
-        if self.delivery.work >= WORK_PER_TICK {
+        // One look is always allowed; more only while they are cheap.
+        if self.seeking_work >= WORK_PER_ACCEPT {
             return false;
         }
-        self.delivery.work += self.delivery.tables.connections.len();
+        self.seeking_work += self.delivery.tables.connections.len();
         let now_ms = self.now_ms();
         let connections = &self.delivery.tables.connections;
         let oldest = connections
@@ -130,7 +132,10 @@ impl Core {
             .filter(|&slot| states.contains(&connections.state(slot)) && !connections.inputs[slot as usize].doomed)
             .filter(|&slot| {
                 let profile = connections.profile(slot);
-                profile.closing.is_written || profile.connected_ms + UNAUTHENTICATED_GRACE_MS <= now_ms
+                match connections.state(slot) {
+                    State::Closing => profile.closing.is_written,
+                    _ => profile.connected_ms + UNAUTHENTICATED_GRACE_MS <= now_ms,
+                }
             })
             .min_by_key(|&slot| (connections.state(slot) != State::Closing, connections.profile(slot).connected_ms));
         let Some(slot) = oldest else {

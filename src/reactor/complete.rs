@@ -2,15 +2,15 @@
 
 use super::net::{Clock, Net};
 use super::{Core, Reactor};
-use crate::config::limits::COMMANDS_PER_TICK;
+use crate::config::limits::{COMMANDS_PER_TICK, COMMANDS_PER_TICK_MIN};
 use crate::handlers::Command;
 
 impl<N: Net, C: Clock> Reactor<N, C> {
     pub(super) fn complete(&mut self) {
         let core = &mut self.core;
         core.inbox.expect_wakes();
-        for _ in 0..COMMANDS_PER_TICK {
-            if !core.may_route() {
+        for done in 0..COMMANDS_PER_TICK {
+            if done >= COMMANDS_PER_TICK_MIN && !core.may_route() {
                 return;
             }
             match core.inbox.next() {

@@ -6,8 +6,9 @@ use super::close::Next;
 use super::net::{Clock, Net};
 use super::{Core, Reactor};
 use crate::config::limits::{
-    BATCH_BYTES, DRAIN_BYTES_PER_TICK, DRAIN_HIGH_WRITES_PER_TICK, DRAIN_LOW_WRITES_PER_TICK, DRAIN_WRITES_PER_TICK,
-    GATHER_BYTES_MAX, KEEP_ALIVE_MS, PIPELINE_MAX, UNREAD_ANSWERS_BYTES_MAX, UNREAD_ANSWERS_MAX, WRITEV_SLICES_MAX,
+    BATCH_BYTES, DRAIN_BYTES_PER_TICK, DRAIN_HIGH_BYTES_PER_TICK, DRAIN_HIGH_WRITES_PER_TICK,
+    DRAIN_LOW_WRITES_PER_TICK, DRAIN_WRITES_PER_TICK, GATHER_BYTES_MAX, KEEP_ALIVE_MS, PIPELINE_MAX,
+    UNREAD_ANSWERS_BYTES_MAX, UNREAD_ANSWERS_MAX, WRITEV_SLICES_MAX,
 };
 use crate::delivery::overflow::{QueueLimits, Verdict};
 use crate::message::Priority;
@@ -57,7 +58,7 @@ struct Budget {
 
 impl<N: Net, C: Clock> Reactor<N, C> {
     pub(super) fn drain(&mut self) {
-        let mut high = Budget { writes: DRAIN_HIGH_WRITES_PER_TICK, bytes: usize::MAX };
+        let mut high = Budget { writes: DRAIN_HIGH_WRITES_PER_TICK, bytes: DRAIN_HIGH_BYTES_PER_TICK };
         self.drain_list(Priority::High, &mut high);
         let mut rest = Budget { writes: DRAIN_WRITES_PER_TICK, bytes: DRAIN_BYTES_PER_TICK };
         self.drain_list(Priority::Normal, &mut rest);
@@ -75,21 +76,21 @@ impl<N: Net, C: Clock> Reactor<N, C> {
                 return;
             }
             if let Some(slot) = self.core.delivery.tables.outputs.next_dirty(priority).flatten() {
-                let counted = self.drain_row(slot);
+                let written = self.drain_row(slot);
                 budget.writes -= 1;
-                budget.bytes = budget.bytes.saturating_sub(counted);
+                budget.bytes = budget.bytes.saturating_sub(written);
             }
         }
     }
 
-    /// Writes one batch of a row. Returns the bytes of normal and low messages among it.
+    /// Writes one batch of a row. Returns how many bytes its socket took.
     fn drain_row(&mut self, slot: u32) -> usize {
-        let counted = if self.core.delivery.tables.outputs.is_blocked(slot) { 0 } else { self.write_batch(slot) };
+        let written = if self.core.delivery.tables.outputs.is_blocked(slot) { 0 } else { self.write_batch(slot) };
         let core = &mut self.core;
         let outputs = &core.delivery.tables.outputs;
         if core.delivery.tables.connections.inputs[slot as usize].doomed {
             self.gathered.forget(); // what it had queued was freed
-            return counted;
+            return written;
         }
         if outputs.is_blocked(slot) {
             core.enforce(slot);
@@ -100,7 +101,7 @@ impl<N: Net, C: Clock> Reactor<N, C> {
             core.delivery.tables.outputs.mark(slot);
         }
         self.core.resume_input(slot);
-        counted
+        written
     }
 
     fn write_batch(&mut self, slot: u32) -> usize {
@@ -118,9 +119,8 @@ impl<N: Net, C: Clock> Reactor<N, C> {
         core.metrics.writes += 1;
         match result {
             Ok(written) => {
-                let counted = self.batch.counted_bytes().min(written);
                 self.advance(slot, written, offered);
-                counted
+                written
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 self.advance(slot, 0, offered);

@@ -52,12 +52,16 @@ impl Core {
         }
     }
 
-    /// A head has begun: it has one deadline, however slowly it drips. A new connection has it from its start.
+    /// A head has begun: it has one deadline, however slowly it drips. A new connection has it from its start, a kept one
+    /// from the head's first byte.
     fn expect_head_end(&mut self, slot: u32) {
         let now_ms = self.now_ms();
-        let times = &mut self.delivery.tables.connections.times[slot as usize];
-        times.deadline_ms = times.deadline_ms.min(now_ms + HEAD_DEADLINE_MS);
-        self.arm(slot);
+        let connections = &mut self.delivery.tables.connections;
+        let is_kept = std::mem::take(&mut connections.profile_mut(slot).is_kept);
+        if is_kept {
+            connections.times[slot as usize].deadline_ms = now_ms + HEAD_DEADLINE_MS;
+            self.arm(slot);
+        }
     }
 
     fn begin_request(&mut self, slot: u32, head: &Head<'_>, raw: &[u8], decoder: &mut Decoder) {
@@ -170,6 +174,7 @@ impl Core {
             return self.respond_and_close(slot, response, head_only);
         }
         self.push_response(slot, &response, true, head_only);
+        self.delivery.tables.connections.profile_mut(slot).is_kept = true;
         // While the answer goes out only a socket that takes nothing counts; `settle` then gives time for a request.
         self.delivery.tables.connections.times[slot as usize].deadline_ms = NEVER;
     }

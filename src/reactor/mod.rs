@@ -65,6 +65,8 @@ pub(crate) struct Core {
     /// New connections may wait; `accept_not_before_ms` says from when on they are taken.
     accept_ready: bool,
     accept_not_before_ms: u64,
+    /// Rows looked at in this tick for one that gives way.
+    seeking_work: usize,
     /// The warnings about a full server come once each.
     warned_full: bool,
     warned_nearly_full: bool,
@@ -103,6 +105,7 @@ impl<N: Net, C: Clock> Reactor<N, C> {
             doomed: Vec::new(),
             accept_ready: true,
             accept_not_before_ms: 0,
+            seeking_work: 0,
             warned_full: false,
             warned_nearly_full: false,
             draining: None,
@@ -161,6 +164,7 @@ impl<N: Net, C: Clock> Reactor<N, C> {
         self.net.poll(timeout, &mut self.ready)?;
         self.core.delivery.now = self.clock.now();
         self.core.delivery.work = 0;
+        self.core.seeking_work = 0;
         for index in 0..self.ready.len() {
             self.core.note(self.ready[index]);
         }

@@ -180,7 +180,8 @@ impl Core {
         match taken {
             Taken::Held => input.held = true,
             Taken::Share => self.list_readable(slot),
-            Taken::All if input.readable => self.list_readable(slot),
+            // A row that has ended is told of again and again while it is written; it has nothing more to read.
+            Taken::All if input.readable && !input.ended => self.list_readable(slot),
             Taken::All => {}
         }
         if self.delivery.tables.connections.partials[slot as usize].is_some() {

@@ -49,7 +49,7 @@ impl Core {
         Limits {
             message_bytes_max: u64::from(self.message_bytes_max(connections.profile(slot).is_service)),
             fragments_max: self.config.max_fragments,
-            takes_binary: connections.state(slot) == State::Echo,
+            takes_binary: matches!(connections.state(slot), State::Echo | State::Closing),
         }
     }
 

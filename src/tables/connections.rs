@@ -142,6 +142,8 @@ pub struct Profile {
     pub ping_reckoned_ms: u64,
     /// How it is closing.
     pub closing: Closing,
+    /// It has answered a request and waits for the first byte of the next; HTTP only.
+    pub is_kept: bool,
     /// Requests whose answers are not written; HTTP only.
     pub pending_answers: u32,
 }
@@ -358,6 +360,7 @@ mod tests {
             ping_tokens: 0,
             ping_reckoned_ms: 0,
             closing: Closing::default(),
+            is_kept: false,
             pending_answers: 0,
         }
     }

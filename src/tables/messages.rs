@@ -85,6 +85,11 @@ impl Messages {
         self.rows.is_empty()
     }
 
+    /// Most bytes that may be stored.
+    pub const fn bytes_max(&self) -> usize {
+        self.bytes_max
+    }
+
     /// Bytes of the buffers in use.
     pub const fn used_bytes(&self) -> usize {
         self.used_bytes

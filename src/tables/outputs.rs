@@ -81,7 +81,6 @@ pub struct Batch {
     /// The message in progress and how much of it is written.
     partial: Option<(MessageId, usize)>,
     bytes: usize,
-    counted_bytes: usize,
     largest: usize,
 }
 
@@ -101,11 +100,6 @@ impl Batch {
         self.bytes
     }
 
-    /// Bytes of normal and low messages among them.
-    pub const fn counted_bytes(&self) -> usize {
-        self.counted_bytes
-    }
-
     /// Bytes of the largest message.
     pub const fn largest(&self) -> usize {
         self.largest
@@ -114,7 +108,7 @@ impl Batch {
     fn clear(&mut self) {
         self.entries.clear();
         self.partial = None;
-        (self.bytes, self.counted_bytes, self.largest) = (0, 0, 0);
+        (self.bytes, self.largest) = (0, 0);
     }
 
     fn has_room(&self, bytes: usize) -> bool {
@@ -125,9 +119,6 @@ impl Batch {
         self.entries.push(Entry { id, ring: priority as u8, credit_after });
         self.bytes += bytes;
         self.largest = self.largest.max(bytes);
-        if priority != Priority::High {
-            self.counted_bytes += bytes;
-        }
     }
 }
 
