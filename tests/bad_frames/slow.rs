@@ -1,11 +1,14 @@
 //! Row 24: clients that do not read what is sent to their session.
 
+use super::common::ECHO_PATH;
 use super::common::client::{Client, envelope};
 use super::common::json;
+use super::common::proc;
 use super::common::row;
 use super::common::server::{Env, TestServer};
 use super::common::status;
-use super::common::websocket::Event;
+use super::common::tcp::Tcp;
+use super::common::websocket::{Event, WebSocket};
 use simd_json::OwnedValue;
 use simd_json::json;
 use simd_json::prelude::*;
@@ -153,5 +156,32 @@ fn row_24_reads_a_byte_a_second() {
             thread::sleep(Duration::from_secs(1));
         }
         flooder.ws.close();
+    });
+}
+
+/// Echoes that do not fit into the narrow buffers, and how much of them is read.
+const ECHOES: usize = 18;
+const ECHO_BYTES: usize = 60_000;
+const READ_BYTES: usize = 200_000;
+
+/// A client that has said all, half-closes and stops reading: the kernel tells of its end with every bit of progress, and
+/// the loop must not turn for that.
+#[test]
+fn row_24_half_closed_and_not_reading_costs_nothing() {
+    row::run(PATIENT, |server| {
+        let tcp = Tcp::connect_narrow(server.address, NARROW_BYTES);
+        let mut ws = WebSocket::upgrade(tcp, server.address, ECHO_PATH, &[]);
+        for _ in 0..ECHOES {
+            ws.binary(&vec![7; ECHO_BYTES]);
+        }
+        ws.tcp.finish_sending();
+        let deadline = Instant::now() + SOON;
+        while ws.tcp.pending().len() < READ_BYTES && Instant::now() < deadline {
+            ws.tcp.fill_at_most(NARROW_BYTES, deadline);
+        }
+        assert!(ws.tcp.pending().len() >= READ_BYTES, "only {} bytes came back", ws.tcp.pending().len());
+        let spent = proc::loop_time_during(server.loop_id(), Duration::from_millis(300));
+        assert!(spent < Duration::from_millis(60), "the loop was busy for {spent:?} of 300 ms");
+        ws.tcp.abort();
     });
 }

@@ -101,3 +101,20 @@ fn upgrade_with(server: &TestServer, path: &str, more: &[u8]) -> WebSocket {
     assert_eq!(http::read_response(&mut tcp).status, 101);
     WebSocket::over(tcp)
 }
+
+/// More requests than are answered in one go.
+const BEFORE_THE_END: usize = 40;
+
+/// What came before the end of the client's stream counts, and its answers still go out.
+#[test]
+fn row_07_requests_before_a_half_close_are_all_answered() {
+    row::run(&[], |server| {
+        let request = format!("GET /healthz HTTP/1.1\r\nHost: {}\r\n\r\n", server.address);
+        let mut tcp = Tcp::connect(server.address);
+        tcp.send(request.repeat(BEFORE_THE_END));
+        tcp.finish_sending();
+        tcp.expect_end(Duration::from_secs(5));
+        let text = String::from_utf8_lossy(tcp.pending()).into_owned();
+        assert_eq!(text.matches("HTTP/1.1 200 OK").count(), BEFORE_THE_END);
+    });
+}
