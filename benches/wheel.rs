@@ -20,7 +20,7 @@ fn arm_and_fire(criterion: &mut Criterion) {
             }
             now_ms += SPREAD_MS + 8;
             fired.clear();
-            assert!(!wheel.expire(now_ms, usize::MAX, &mut fired));
+            wheel.expire(now_ms, usize::MAX, &mut fired);
             assert_eq!(fired.len(), KEYS as usize);
         });
     });

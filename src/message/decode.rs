@@ -96,6 +96,23 @@ impl Decoder {
     /// # Errors
     /// [`DecodeError::InvalidUtf8`], or [`DecodeError::Rejected`] with `bad_message` or `too_deep`.
     pub fn decode<'a>(&'a mut self, frame: &'a [u8], shape: Shape) -> Result<Envelope<'a>, DecodeError> {
+        self.parse(frame, |reader| reader.read(shape))
+    }
+
+    /// Checks that `text` is JSON by the same rules as an envelope: syntax, UTF-8, numbers, escapes, nesting.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`].
+    pub fn validate(&mut self, text: &[u8]) -> Result<(), DecodeError> {
+        self.parse(text, |_| Ok(()))
+    }
+
+    /// Parses a copy of `frame` and hands what was found to `read`.
+    fn parse<'a, T>(
+        &'a mut self,
+        frame: &'a [u8],
+        read: impl FnOnce(&Reader<'_, 'a>) -> Result<T, DecodeError>,
+    ) -> Result<T, DecodeError> {
         self.shrink();
         let Self { scratch, buffers, tape: spare } = self;
         scratch.clear();
@@ -104,26 +121,9 @@ impl Decoder {
         let base = scratch.as_ptr() as usize;
         let mut tape = std::mem::replace(spare, Tape(Vec::new())).reset();
         let result = match fill_tape_padded(scratch, frame.len(), buffers, &mut tape) {
-            Ok(()) => Reader { frame, base, structurals: buffers.structural_indexes(), nodes: &tape.0 }.read(shape),
+            Ok(()) => read(&Reader { frame, base, structurals: buffers.structural_indexes(), nodes: &tape.0 }),
             Err(error) => Err(syntax_error(frame, &error, buffers.structural_indexes())),
         };
-        *spare = tape.reset();
-        result
-    }
-
-    /// Checks that `text` is JSON by the same rules as an envelope: syntax, UTF-8, numbers, escapes, nesting.
-    ///
-    /// # Errors
-    /// As [`Decoder::decode`].
-    pub fn validate(&mut self, text: &[u8]) -> Result<(), DecodeError> {
-        self.shrink();
-        let Self { scratch, buffers, tape: spare } = self;
-        scratch.clear();
-        scratch.extend_from_slice(text);
-        scratch.resize(text.len() + INPUT_PADDING, 0);
-        let mut tape = std::mem::replace(spare, Tape(Vec::new())).reset();
-        let result = fill_tape_padded(scratch, text.len(), buffers, &mut tape)
-            .map_err(|error| syntax_error(text, &error, buffers.structural_indexes()));
         *spare = tape.reset();
         result
     }

@@ -92,14 +92,14 @@ impl Wheel {
     }
 
     /// Moves the wheel to `now_ms` and appends the keys that are due to `fired`, at most about `budget` of them; they are
-    /// no longer armed. Returns true if there may be more.
-    pub fn expire(&mut self, now_ms: u64, budget: usize, fired: &mut Vec<u32>) -> bool {
+    /// no longer armed. What is over the budget is due at once, so that [`Wheel::next_due_ms`] tells of it.
+    pub fn expire(&mut self, now_ms: u64, budget: usize, fired: &mut Vec<u32>) {
         let now = now_ms / WHEEL_TICK_MS;
         let turn_start = now.saturating_sub(WHEEL_BUCKETS as u64 - 1);
         self.current = self.current.max(turn_start.saturating_sub(1));
         while self.current < now {
             if fired.len() >= budget {
-                return true;
+                return;
             }
             let Some(tick) = self.next_occupied_tick(self.current + 1, now) else {
                 break;
@@ -108,7 +108,6 @@ impl Wheel {
             self.fire_bucket(bucket_of(tick), now, fired);
         }
         self.current = self.current.max(now);
-        false
     }
 
     /// When to look at the wheel next, in milliseconds: not later than the next timer, perhaps earlier.
@@ -200,9 +199,10 @@ mod tests {
             wheel.arm(key, 100 + u64::from(key) * WHEEL_TICK_MS);
         }
         let mut fired = Vec::new();
-        assert!(wheel.expire(10_000, 10, &mut fired));
+        wheel.expire(10_000, 10, &mut fired);
         assert_eq!(fired.len(), 10);
-        assert!(!wheel.expire(10_000, 1000, &mut fired));
+        assert!(wheel.next_due_ms().is_some_and(|due| due <= 10_000));
+        wheel.expire(10_000, 1000, &mut fired);
         assert_eq!(fired, (0..100).collect::<Vec<_>>());
     }
 
@@ -241,7 +241,7 @@ mod tests {
                     Operation::Advance(by) => {
                         now += by;
                         let mut fired = Vec::new();
-                        prop_assert!(!wheel.expire(now, usize::MAX, &mut fired));
+                        wheel.expire(now, usize::MAX, &mut fired);
                         fired.sort_unstable();
                         let due: Vec<u32> = model.iter().filter(|(_, due)| **due <= now).map(|(k, _)| *k).collect();
                         prop_assert_eq!(&fired, &due);
