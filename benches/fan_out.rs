@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use hashi::delivery::{Author, Delivery, Publication};
-use hashi::tables::outputs::Batch;
+use hashi::tables::batch::Batch;
 use hashi::tables::{Messages, SessionId};
 use hashi::{Config, Priority};
 
@@ -23,7 +23,7 @@ const MESSAGE: Publication<'static> = Publication {
 
 fn session_of_rows() -> (Delivery, SessionId) {
     let mut delivery = Delivery::new(&Config::default(), [7; 32]);
-    let session = delivery.tables.sessions.open("session-123", 0).expect("room for one session");
+    let session = delivery.tables.sessions.open("session-123", 0);
     for slot in 0..ROWS {
         delivery.tables.outputs.open(slot);
         delivery.tables.sessions.join(slot, session);

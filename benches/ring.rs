@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use hashi::Priority;
+use hashi::tables::batch::Batch;
 use hashi::tables::messages::Description;
-use hashi::tables::outputs::Batch;
 use hashi::tables::rings::{Ring, RingPool};
 use hashi::tables::{Messages, Outputs};
 
 const ENTRIES: u32 = 1000;
 const FRAME: [u8; 60] = [b'x'; 60];
-const PLAIN: Description = Description { priority: Priority::Normal, place: None, topic: None, published_ns: 0 };
+const PLAIN: Description = Description::plain(Priority::Normal, 0);
 
 fn push_and_pop(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("ring");

@@ -43,6 +43,10 @@ pub struct Config {
     pub max_connections: u32,
     /// `WEBSOCKET_MESSAGE_QUEUE_SIZE`, per connection.
     pub queue_messages: u32,
+    /// `HASHI_HISTORY_MESSAGES`, per session.
+    pub history_messages: u32,
+    /// `HASHI_HISTORY_BYTES`, per session.
+    pub history_bytes: u32,
     /// `WEBSOCKET_MESSAGE_EXPIRY_TIME`.
     pub message_expiry_ms: u64,
     /// `HASHI_WORKERS`, threads.
@@ -130,6 +134,8 @@ impl Config {
             heartbeat_timeout_ms: 0,
             max_connections: 0,
             queue_messages: 0,
+            history_messages: 0,
+            history_bytes: 0,
             message_expiry_ms: 0,
             workers: 0,
             slow_ms: 0,
@@ -165,6 +171,8 @@ mod tests {
             heartbeat_timeout_ms: 10_000,
             max_connections: 100,
             queue_messages: 50,
+            history_messages: 256,
+            history_bytes: 1 << 20,
             message_expiry_ms: 60_000,
             workers: 4,
             slow_ms: 15_000,

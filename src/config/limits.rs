@@ -67,6 +67,19 @@ pub const GATHER_BYTES_MAX: usize = 4 * 1024;
 /// Most messages of one batch that is written with `writev`.
 pub const WRITEV_SLICES_MAX: usize = 64;
 
+/// Messages that history feeds to one row at once, and most work that feeding may take of one tick.
+pub const FEED_MESSAGES: usize = 128;
+/// See [`FEED_MESSAGES`]. Replay leaves the larger part of a tick to live messages.
+pub const FEED_WORK_PER_TICK: usize = WORK_PER_TICK / 4;
+/// Kept messages that may be evicted to make room for one new message.
+pub const EVICTIONS_PER_MESSAGE: usize = 64;
+/// Kept messages that may be evicted in one tick because they are old.
+pub const EVICTIONS_PER_TICK: usize = 4096;
+/// Sessions whose positions one `authentication` may name.
+pub const RESUME_POSITIONS_MAX: usize = 256;
+/// A client is told its positions at most so often, in milliseconds.
+pub const POSITION_INTERVAL_MS: u64 = 1_000;
+
 /// Weight of normal against low messages, in bytes.
 pub const NORMAL_WEIGHT: i32 = 8;
 

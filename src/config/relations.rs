@@ -3,12 +3,20 @@
 use super::error::Problem;
 use super::{Config, rules};
 
-/// Message <= service message <= queue <= memory: what is let in must fit into the next. By name, in this order.
-const SIZES: [&str; 4] =
-    ["HASHI_MAX_MESSAGE_BYTES", "HASHI_MAX_SERVICE_MESSAGE_BYTES", "HASHI_QUEUE_BYTES", "HASHI_MEMORY_BYTES"];
+/// Message <= service message <= queue <= history <= memory: what is let in must fit into the next. By name, in this
+/// order.
+const SIZES: [&str; 5] = [
+    "HASHI_MAX_MESSAGE_BYTES",
+    "HASHI_MAX_SERVICE_MESSAGE_BYTES",
+    "HASHI_QUEUE_BYTES",
+    "HASHI_HISTORY_BYTES",
+    "HASHI_MEMORY_BYTES",
+];
+/// The place of the last one.
+const MEMORY: usize = SIZES.len() - 1;
 
-/// Memory that is not set holds at least this many full queues.
-const QUEUES_IN_MEMORY: u64 = 4;
+/// Memory that is not set holds at least this many full histories.
+const HISTORIES_IN_MEMORY: u64 = 4;
 
 /// Moves the sizes that are not set: up to the one below them, down to the lowest that is set above them.
 ///
@@ -22,7 +30,7 @@ pub(super) fn adapt(config: &mut Config, is_set: impl Fn(&str) -> bool) {
         }
         let floor = match place {
             0 => 0,
-            3 => sizes[2].saturating_mul(QUEUES_IN_MEMORY),
+            MEMORY => sizes[MEMORY - 1].saturating_mul(HISTORIES_IN_MEMORY),
             _ => sizes[place - 1],
         };
         let above = (place + 1..SIZES.len()).filter(|&above| is_set(SIZES[above]));
@@ -32,21 +40,23 @@ pub(super) fn adapt(config: &mut Config, is_set: impl Fn(&str) -> bool) {
     put_sizes(config, sizes);
 }
 
-fn sizes_of(config: &Config) -> [u64; 4] {
+fn sizes_of(config: &Config) -> [u64; 5] {
     [
         u64::from(config.max_message_bytes),
         u64::from(config.max_service_message_bytes),
         u64::from(config.queue_bytes),
+        u64::from(config.history_bytes),
         config.memory_bytes,
     ]
 }
 
-fn put_sizes(config: &mut Config, sizes: [u64; 4]) {
+fn put_sizes(config: &mut Config, sizes: [u64; 5]) {
     let narrow = |bytes: u64| u32::try_from(bytes).expect("ok because only memory may have more than 32 bits");
     config.max_message_bytes = narrow(sizes[0]);
     config.max_service_message_bytes = narrow(sizes[1]);
     config.queue_bytes = narrow(sizes[2]);
-    config.memory_bytes = sizes[3];
+    config.history_bytes = narrow(sizes[3]);
+    config.memory_bytes = sizes[MEMORY];
 }
 
 /// Adds a problem for every relation that does not hold. Sizes are compared among those that are set; after
@@ -107,22 +117,22 @@ mod tests {
     fn unset_sizes_rise_with_those_below() {
         let mut config = Config { max_message_bytes: 16 << 20, ..Config::default() };
         adapt(&mut config, |name| name == SIZES[0]);
-        assert_eq!(sizes_of(&config), [16 << 20, 16 << 20, 16 << 20, 256 << 20]);
+        assert_eq!(sizes_of(&config), [16 << 20, 16 << 20, 16 << 20, 16 << 20, 256 << 20]);
 
         let mut config = Config { queue_bytes: 1 << 30, ..Config::default() };
         adapt(&mut config, |name| name == SIZES[2]);
-        assert_eq!(sizes_of(&config), [64 << 10, 1 << 20, 1 << 30, 4 << 30]);
+        assert_eq!(sizes_of(&config), [64 << 10, 1 << 20, 1 << 30, 1 << 30, 4 << 30]);
     }
 
     #[test]
     fn unset_sizes_sink_with_those_above() {
         let mut config = Config { queue_bytes: 4096, ..Config::default() };
         adapt(&mut config, |name| name == SIZES[2]);
-        assert_eq!(sizes_of(&config), [4096, 4096, 4096, 256 << 20]);
+        assert_eq!(sizes_of(&config), [4096, 4096, 4096, 1 << 20, 256 << 20]);
 
         let mut config = Config { memory_bytes: 100_000, ..Config::default() };
-        adapt(&mut config, |name| name == SIZES[3]);
-        assert_eq!(sizes_of(&config), [64 << 10, 100_000, 100_000, 100_000]);
+        adapt(&mut config, |name| name == SIZES[MEMORY]);
+        assert_eq!(sizes_of(&config), [64 << 10, 100_000, 100_000, 100_000, 100_000]);
     }
 
     #[test]
@@ -159,8 +169,8 @@ mod tests {
     proptest! {
         #[test]
         fn sizes_that_agree_always_make_a_valid_start(
-            mut given in prop::array::uniform4(256u64..64 << 20),
-            set in prop::array::uniform4(any::<bool>()),
+            mut given in prop::array::uniform5(256u64..64 << 20),
+            set in prop::array::uniform5(any::<bool>()),
         ) {
             given.sort_unstable();
             let is_set = |name: &str| SIZES.iter().zip(set).any(|(size, set)| *size == name && set);
@@ -171,7 +181,7 @@ mod tests {
             adapt(&mut config, is_set);
             let sizes = sizes_of(&config);
             prop_assert!(sizes.is_sorted());
-            prop_assert!((0..4).all(|place| !set[place] || sizes[place] == given[place]));
+            prop_assert!((0..SIZES.len()).all(|place| !set[place] || sizes[place] == given[place]));
             prop_assert!(problems_of(&config).is_empty());
         }
     }

@@ -26,7 +26,7 @@ pub fn find(name: &str) -> Option<&'static Variable> {
 }
 
 /// Every variable, by group.
-pub static VARIABLES: [Variable; 24] = [
+pub static VARIABLES: [Variable; 26] = [
     Variable {
         name: "WEBSOCKET_PORT",
         group: Group::Listening,
@@ -149,11 +149,28 @@ pub static VARIABLES: [Variable; 24] = [
                HASHI_MAX_SERVICE_MESSAGE_BYTES), or less where memory is set lower.",
     },
     Variable {
+        name: "HASHI_HISTORY_MESSAGES",
+        group: Group::Messages,
+        kind: Kind::Number(Unit::Count, 1..=1_000_000, NumberField::U32(|config| &mut config.history_messages)),
+        initial: Initial::Number(256),
+        help: "Most messages that one session keeps for clients that missed some.",
+    },
+    Variable {
+        name: "HASHI_HISTORY_BYTES",
+        group: Group::Messages,
+        kind: Kind::Number(Unit::Bytes, 256..=1 << 30, NumberField::U32(|config| &mut config.history_bytes)),
+        initial: Initial::Number(1 << 20),
+        help: "Most bytes of these messages; not below HASHI_QUEUE_BYTES. All sessions together stay within \
+               HASHI_MEMORY_BYTES: what is oldest gives way. Unset: max(1 MiB, HASHI_QUEUE_BYTES), or less where memory \
+               is set lower.",
+    },
+    Variable {
         name: "WEBSOCKET_MESSAGE_EXPIRY_TIME",
         group: Group::Messages,
         kind: Kind::Number(Unit::Ms, TIME_MS, NumberField::U64(|config| &mut config.message_expiry_ms)),
         initial: Initial::Number(60_000),
-        help: "How long a session without members keeps its position.",
+        help: "How long a session keeps a message for clients that missed it, and how long a session without members \
+               lives.",
     },
     Variable {
         name: "HASHI_SESSIONS",
@@ -189,7 +206,7 @@ pub static VARIABLES: [Variable; 24] = [
         kind: Kind::Number(Unit::Bytes, 64 << 10..=1 << 40, NumberField::U64(|config| &mut config.memory_bytes)),
         initial: Initial::Number(256 << 20),
         help: "Most bytes of stored messages and unfinished input; beyond it the answer is \"overloaded\". Not below \
-               HASHI_QUEUE_BYTES. Unset: max(256 MiB, 4 x HASHI_QUEUE_BYTES).",
+               HASHI_HISTORY_BYTES. Unset: max(256 MiB, 4 x HASHI_HISTORY_BYTES).",
     },
     Variable {
         name: "HASHI_BUSY_POLL_US",

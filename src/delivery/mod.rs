@@ -1,9 +1,13 @@
 //! Systems over the tables: publishing, answering, what happens when a queue overflows. No I/O; the time is an argument.
 
+mod catch_up;
+mod gap;
 pub mod overflow;
 mod publish;
+pub mod resume;
 
 pub use publish::{Answer, Author, Publication, Published};
+pub use resume::{Loss, Resumed};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,9 +17,12 @@ use rand::{Rng, SeedableRng};
 use uuid::Builder;
 
 use crate::config::Config;
+use crate::config::limits::EVICTIONS_PER_TICK;
 use crate::message::timestamp::{TIMESTAMP_BYTES, TimestampText};
 use crate::message::{ErrorCode, ProtocolError};
-use crate::tables::{Connections, Messages, Outputs, Sessions, Tables, Wheel};
+use crate::tables::history::HistoryLimits;
+use crate::tables::owed::Reason;
+use crate::tables::{Connections, Departed, History, Messages, Outputs, SessionId, Sessions, Tables, Wheel};
 
 /// The time of a tick, read once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,6 +51,8 @@ pub struct Delivery {
     scratch: Vec<u8>,
     /// Work since the tick began, in ring pushes and what takes as long as so many.
     pub work: usize,
+    /// Work of this tick that fed rows from history.
+    pub fed: usize,
     /// Bytes of messages that handlers hold on to; worker threads give them back.
     pub held_bytes: Arc<AtomicUsize>,
     /// Messages published to sessions, and copies queued of them.
@@ -59,8 +68,16 @@ pub struct Totals {
     pub queued: u64,
     /// Messages left out because a newer one of their key was queued.
     pub conflated: u64,
-    /// Copies dropped by a full queue, each declared by a `hashi:gap`.
+    /// Messages without a sequence dropped by a full queue, each declared by a `hashi:gap`.
     pub dropped: u64,
+    /// Copies put into rings from history.
+    pub replayed: u64,
+    /// Sessions in which a client went on where it had left off.
+    pub resumed: u64,
+    /// Rows that fell behind.
+    pub catch_ups: u64,
+    /// Gaps told, by reason.
+    pub gaps: [u64; Reason::ALL.len()],
     /// Errors answered, by the code's place in its table.
     pub errors: [u64; ErrorCode::ALL.len()],
 }
@@ -75,6 +92,11 @@ impl Delivery {
                 connections: Connections::default(),
                 outputs: Outputs::default(),
                 sessions: Sessions::new(config.sessions as usize, hash_seed),
+                departed: Departed::new(config.max_connections as usize),
+                history: History::new(HistoryLimits {
+                    messages: config.history_messages as usize,
+                    bytes: u64::from(config.history_bytes),
+                }),
                 messages: Messages::new(usize::try_from(config.memory_bytes).unwrap_or(usize::MAX)),
                 timers: Wheel::default(),
             },
@@ -83,9 +105,57 @@ impl Delivery {
             text: TimestampText::default(),
             scratch: Vec::new(),
             work: 0,
+            fed: 0,
             held_bytes: Arc::default(),
             totals: Totals::default(),
         }
+    }
+
+    /// The session of this name, made now if there is none. At the limit the one that has been without members longest
+    /// goes.
+    ///
+    /// # Errors
+    /// `overloaded` when all have members.
+    pub fn open_session(&mut self, name: &str) -> Result<SessionId, ProtocolError> {
+        let tables = &mut self.tables;
+        if let Some(id) = tables.sessions.find(name) {
+            return Ok(id);
+        }
+        if tables.sessions.is_full() {
+            let gone = tables.sessions.remove_idle(u64::MAX).ok_or(OVERLOADED)?;
+            tables.history.forget(gone, &mut tables.messages);
+        }
+        Ok(tables.sessions.open(name, self.now.ms()))
+    }
+
+    /// Forgets messages that are older than `WEBSOCKET_MESSAGE_EXPIRY_TIME`, and sessions that had no member for as long.
+    pub fn age(&mut self, life_ms: u64, budget: usize) {
+        let (now_ns, tables) = (self.now.ns, &mut self.tables);
+        let is_old = |published_ns: u64| published_ns.saturating_add(life_ms * 1_000_000) <= now_ns;
+        for _ in 0..EVICTIONS_PER_TICK {
+            if !tables.history.oldest_ns(&tables.messages).is_some_and(is_old) {
+                break;
+            }
+            tables.history.evict_oldest(&mut tables.messages);
+        }
+        let Some(since_ms) = self.now.ms().checked_sub(life_ms) else {
+            return;
+        };
+        for _ in 0..budget {
+            let Some(gone) = tables.sessions.remove_idle(since_ms) else {
+                break;
+            };
+            tables.history.forget(gone, &mut tables.messages);
+        }
+        tables.departed.expire(since_ms, budget);
+    }
+
+    /// When something ages next, in the loop's milliseconds.
+    pub fn next_ageing_ms(&self, life_ms: u64) -> Option<u64> {
+        let tables = &self.tables;
+        let message_ms = tables.history.oldest_ns(&tables.messages).map(|ns| ns.div_ceil(1_000_000) + life_ms);
+        let departed_ms = tables.departed.oldest_ms().map(|ms| ms + life_ms);
+        message_ms.into_iter().chain(tables.sessions.next_expiry_ms(life_ms)).chain(departed_ms).min()
     }
 
     /// All that shares `HASHI_MEMORY_BYTES`: stored messages, unfinished input, what waits for handlers.

@@ -1,7 +1,9 @@
 //! What happens when a row's queue is over its limits and its socket takes no more.
 //!
-//! First, an entry goes that has a later entry of the same session, type and key in its ring. Then the lowest priority goes,
-//! oldest first, and a `hashi:gap` is owed. If `high` alone is still over, the consumer is too slow for this server.
+//! First, an entry goes that has a later entry of the same session, type and key in its ring. Then the row falls behind: its
+//! messages of sessions leave the normal and low rings, and history feeds it later (`catch_up`). Then messages without a
+//! sequence go, low before normal, oldest first, and a `hashi:gap` is owed. If `high` alone is still over, the consumer is
+//! too slow for this server.
 //!
 //! Weakness: O(queue) for each visit of a row over its limits. Fine for queues of some hundred messages; for much longer
 //! ones, conflate only every so many messages over the limit.
@@ -9,9 +11,8 @@
 use rustc_hash::FxHashSet;
 
 use super::Delivery;
-use crate::message::encode::{write_json_string, write_number};
-use crate::message::{MessageType, Priority};
-use crate::tables::outputs::Owed;
+use crate::message::Priority;
+use crate::tables::owed::Owed;
 
 /// A row's limits over its three rings together.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +42,9 @@ impl Delivery {
         for priority in Priority::ALL {
             self.conflate(slot, priority);
         }
+        if self.is_over(slot, limits) {
+            self.fall_behind(slot);
+        }
         for priority in [Priority::Low, Priority::Normal] {
             self.drop_oldest(slot, priority, limits);
         }
@@ -50,6 +54,12 @@ impl Delivery {
     fn is_over(&self, slot: u32, limits: QueueLimits) -> bool {
         let outputs = &self.tables.outputs;
         is_over(outputs.len(slot), outputs.queued_bytes(slot), limits)
+    }
+
+    fn fall_behind(&mut self, slot: u32) {
+        let was_behind = self.tables.outputs.is_behind(slot);
+        self.tables.outputs.fall_behind(slot, &mut self.tables.messages);
+        self.totals.catch_ups += u64::from(!was_behind && self.tables.outputs.is_behind(slot));
     }
 
     /// Removes entries that a later one of the same topic replaces. The later one keeps its place.
@@ -65,62 +75,33 @@ impl Delivery {
         if newer.is_empty() {
             return;
         }
-        self.totals.conflated += keep.iter().filter(|keep| !**keep).count() as u64;
+        for (&id, _) in ids.iter().rev().zip(&keep).filter(|(_, keep)| !**keep) {
+            self.totals.conflated += 1;
+            if let Some(place) = tables.messages.description(id).place {
+                tables.outputs.owe_position(slot, place.session);
+            }
+        }
         tables.outputs.retain(slot, priority, &mut tables.messages, |_, _| keep.pop().unwrap_or(true));
     }
 
-    /// Drops the oldest entries of one ring until the row is within its limits or the ring is empty.
+    /// Drops the oldest entries of one ring, which have no sequence, until the row is within its limits.
     fn drop_oldest(&mut self, slot: u32, priority: Priority, limits: QueueLimits) {
         let tables = &mut self.tables;
         let (mut count, mut bytes) = (tables.outputs.len(slot), tables.outputs.queued_bytes(slot));
-        let mut losses = Vec::new();
+        let mut dropped = 0;
         tables.outputs.retain(slot, priority, &mut tables.messages, |messages, id| {
             if !is_over(count, bytes, limits) {
                 return true;
             }
             count -= 1;
             bytes -= messages.frame(id).len() as u64;
-            losses.push(match messages.description(id).place {
-                Some(place) => Owed::Session { session: place.session, from: place.seq, to: place.seq },
-                None => Owed::Direct { count: 1 },
-            });
+            dropped += 1;
             false
         });
-        self.totals.dropped += losses.len() as u64;
-        for loss in losses {
-            tables.outputs.owe(slot, loss);
+        if dropped > 0 {
+            self.totals.dropped += dropped;
+            tables.outputs.owe(slot, Owed::Direct { count: dropped });
         }
-    }
-
-    /// Puts the gaps a row is owed at the front of its queue.
-    pub fn pay_gaps(&mut self, slot: u32) {
-        for owed in self.tables.outputs.take_owed(slot) {
-            if let Some(payload) = self.gap_payload(owed) {
-                self.push_answer_first(slot, MessageType::GAP, &payload);
-            }
-        }
-    }
-
-    /// The payload of a gap; none for a session that is gone, whose next life has another epoch.
-    fn gap_payload(&self, owed: Owed) -> Option<Vec<u8>> {
-        let mut out = Vec::with_capacity(96);
-        match owed {
-            Owed::Direct { count } => {
-                out.extend_from_slice(b"{\"direct\":");
-                write_number(&mut out, count);
-            }
-            Owed::Session { session, .. } if !self.tables.sessions.is_alive(session) => return None,
-            Owed::Session { session, from, to } => {
-                out.extend_from_slice(b"{\"sessionId\":");
-                write_json_string(&mut out, self.tables.sessions.name(session));
-                out.extend_from_slice(b",\"from\":");
-                write_number(&mut out, from);
-                out.extend_from_slice(b",\"to\":");
-                write_number(&mut out, to);
-            }
-        }
-        out.extend_from_slice(b",\"reason\":\"queue_overflow\"}");
-        Some(out)
     }
 }
 
@@ -134,7 +115,7 @@ mod tests {
     use crate::config::Config;
     use crate::delivery::{Author, Publication};
     use crate::tables::SessionId;
-    use crate::tables::outputs::Batch;
+    use crate::tables::batch::Batch;
 
     const LIMITS: QueueLimits = QueueLimits { messages: 3, bytes: 10_000 };
 
@@ -148,7 +129,7 @@ mod tests {
         fn new() -> Self {
             let mut delivery = Delivery::new(&Config::default(), [7; 32]);
             delivery.tables.outputs.open(0);
-            let session = delivery.tables.sessions.open("s", 0).unwrap();
+            let session = delivery.tables.sessions.open("s", 0);
             delivery.tables.sessions.join(0, session);
             delivery.tables.outputs.block(0);
             Self { delivery, session }
@@ -168,8 +149,25 @@ mod tests {
             self.delivery.publish(self.session, None, &publication).unwrap();
         }
 
+        fn direct(&mut self, priority: Priority, payload: &[u8]) {
+            let publication = Publication {
+                id: "m",
+                kind: "t",
+                priority,
+                from: Author::Server,
+                key: None,
+                reply_to: None,
+                meta: None,
+                payload,
+            };
+            self.delivery.send_direct(0, &publication).unwrap();
+        }
+
         /// What is queued, as the text of its payloads, and the gap's payload in front if one is owed.
         fn queued(&mut self) -> Vec<String> {
+            if self.delivery.tables.outputs.is_behind(0) {
+                self.delivery.feed(0, 50);
+            }
             self.delivery.pay_gaps(0);
             let tables = &mut self.delivery.tables;
             let mut batch = Batch::default();
@@ -209,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn then_the_lowest_priority_goes_oldest_first_and_a_gap_says_so() {
+    fn then_the_row_falls_behind_and_history_feeds_it_but_for_high() {
         let mut bench = Bench::new();
         bench.publish(Priority::Low, None, b"1");
         bench.publish(Priority::Normal, None, b"2");
@@ -217,9 +215,12 @@ mod tests {
         bench.publish(Priority::High, None, b"4");
         bench.publish(Priority::Low, None, b"5");
         assert_eq!(bench.delivery.enforce_queue_limits(0, LIMITS), Verdict::Within);
-        assert_eq!(bench.delivery.totals.dropped, 2);
-        let gap = r#"{"sessionId":"s","from":1,"to":3,"reason":"queue_overflow"}"#;
-        assert_eq!(bench.queued(), [gap, "4", "2", "5"]);
+        assert_eq!((bench.delivery.totals.catch_ups, bench.delivery.totals.dropped), (1, 0));
+        assert_eq!(bench.delivery.tables.outputs.len(0), 1);
+        bench.publish(Priority::Low, None, b"6");
+        bench.publish(Priority::High, None, b"7");
+        assert_eq!(bench.delivery.tables.outputs.len(0), 2);
+        assert_eq!(bench.queued(), ["4", "7", "2", "1", "3", "5", "6"]);
     }
 
     #[test]
@@ -239,7 +240,24 @@ mod tests {
         assert_eq!(bench.delivery.enforce_queue_limits(0, LIMITS), Verdict::Within);
         bench.publish(Priority::Normal, None, b"2");
         assert_eq!(bench.delivery.enforce_queue_limits(0, LIMITS), Verdict::Within);
-        let gap = r#"{"sessionId":"s","from":1,"to":1,"reason":"queue_overflow"}"#;
-        assert_eq!(bench.queued(), [gap, "2"]);
+        assert_eq!(bench.delivery.tables.outputs.len(0), 0);
+        assert_eq!(bench.queued()[1], "2");
+    }
+
+    #[test]
+    fn what_history_no_longer_has_is_declared_and_messages_without_a_sequence_go() {
+        let mut bench = Bench::new();
+        let kept = Config::default().history_messages as usize;
+        for n in 0..kept + 10 {
+            bench.publish(Priority::Normal, None, n.to_string().as_bytes());
+            let _ = bench.delivery.enforce_queue_limits(0, LIMITS);
+        }
+        for _ in 0..5 {
+            bench.direct(Priority::Low, b"\"direct\"");
+        }
+        assert_eq!(bench.delivery.enforce_queue_limits(0, LIMITS), Verdict::Within);
+        let queued = bench.queued();
+        let gap = r#"{"sessionId":"s","from":1,"to":10,"reason":"history_evicted"}"#;
+        assert_eq!(queued[..3], [gap, r#"{"direct":2,"reason":"queue_overflow"}"#, "10"]);
     }
 }

@@ -1,10 +1,11 @@
 //! Making messages and putting them into rings. Every door ends here: WebSocket, REST, handlers and `Handle`.
 
 use super::{Delivery, OVERLOADED};
-use crate::config::limits::SCRATCH_BYTES_KEPT;
+use crate::config::limits::{EVICTIONS_PER_MESSAGE, SCRATCH_BYTES_KEPT};
 use crate::message::encode::{write_json_string, write_number};
 use crate::message::timestamp::TIMESTAMP_BYTES;
 use crate::message::{MessageType, Outgoing, Priority, ProtocolError};
+use crate::tables::connections::key_of;
 use crate::tables::messages::{Description, Place};
 use crate::tables::{MessageId, SessionId, Sessions};
 use crate::wire::websocket::{SERVER_HEADER_BYTES_MAX, prepend_text_header};
@@ -108,16 +109,18 @@ impl Delivery {
         exclude: Option<u32>,
         publication: &Publication<'_>,
     ) -> Result<Published, ProtocolError> {
-        let members = self.tables.sessions.members(session);
+        let members = self.tables.sessions.members(session).len() as u32;
         let excluded = exclude.is_some_and(|slot| self.tables.sessions.is_member(slot, session));
-        let matched = members.len() as u32 - u32::from(excluded);
+        let matched = members - u32::from(excluded);
         let seq = self.tables.sessions.head(session) + 1;
-        if matched > 0 {
-            let id = self.store_session_message(session, seq, publication)?;
-            self.push_to_members(session, exclude, id, publication.priority, matched);
-        }
+        let hidden_from = exclude.map_or(0, |slot| key_of(self.tables.connections.profile(slot).connection_id));
+        let id = self.store_session_message(session, seq, publication, hidden_from)?;
         self.tables.sessions.advance(session, self.now.ms());
+        self.push_to_members(session, exclude, id, publication.priority);
+        self.tables.history.append(id, &mut self.tables.messages);
+        self.work += matched as usize;
         self.totals.published += 1;
+        self.totals.queued += u64::from(matched);
         Ok(Published { seq: Some(seq), matched, queued: matched })
     }
 
@@ -126,6 +129,7 @@ impl Delivery {
         session: SessionId,
         seq: u64,
         publication: &Publication<'_>,
+        hidden_from: u64,
     ) -> Result<MessageId, ProtocolError> {
         let sessions = &self.tables.sessions;
         let topic = publication.key.map(|key| sessions.topic(session, publication.kind, key));
@@ -138,28 +142,24 @@ impl Delivery {
             place: Some(Place { session, seq }),
             topic,
             published_ns: self.now.ns,
+            hidden_from,
         };
         self.store_scratch(description)
     }
 
-    fn push_to_members(
-        &mut self,
-        session: SessionId,
-        exclude: Option<u32>,
-        id: MessageId,
-        priority: Priority,
-        matched: u32,
-    ) {
+    /// Pushes to every member but `exclude`. A member that is behind will get it from history.
+    fn push_to_members(&mut self, session: SessionId, exclude: Option<u32>, id: MessageId, priority: Priority) {
         let tables = &mut self.tables;
         let bytes = tables.messages.frame(id).len() as u32;
-        tables.messages.retain(id, matched - 1);
+        let mut pushed = 0;
         for &slot in tables.sessions.members(session) {
-            if Some(slot) != exclude {
-                tables.outputs.push(slot, priority, id, bytes);
+            if Some(slot) == exclude {
+                tables.outputs.owe_position(slot, session);
+            } else {
+                pushed += u32::from(tables.outputs.push_of_session(slot, session, priority, id, bytes));
             }
         }
-        self.work += matched as usize;
-        self.totals.queued += u64::from(matched);
+        tables.messages.retain(id, pushed);
     }
 
     /// Sends to one connection, without a sequence.
@@ -245,7 +245,7 @@ impl Delivery {
     }
 
     fn plain(&self, priority: Priority) -> Description {
-        Description { priority, place: None, topic: None, published_ns: self.now.ns }
+        Description::plain(priority, self.now.ns)
     }
 
     fn push_stored(&mut self, slot: u32, priority: Priority, message: MessageId) {
@@ -265,7 +265,15 @@ impl Delivery {
     fn store_scratch(&mut self, description: Description) -> Result<MessageId, ProtocolError> {
         let frame = prepend_text_header(&mut self.scratch);
         let elsewhere = self.bytes_elsewhere();
-        let stored = self.tables.messages.store(&self.scratch[frame], description, elsewhere);
+        let tables = &mut self.tables;
+        let mut stored = tables.messages.store(&self.scratch[frame.clone()], description, elsewhere);
+        // What is kept for clients that may come back gives way to what is new.
+        for _ in 0..EVICTIONS_PER_MESSAGE {
+            if stored.is_ok() || !tables.history.evict_oldest(&mut tables.messages) {
+                break;
+            }
+            stored = tables.messages.store(&self.scratch[frame.clone()], description, elsewhere);
+        }
         if self.scratch.capacity() > SCRATCH_BYTES_KEPT {
             self.scratch = Vec::new();
         }
@@ -274,7 +282,7 @@ impl Delivery {
 }
 
 /// Bytes that are no message: they go first and their latency is not measured.
-const RAW: Description = Description { priority: Priority::High, place: None, topic: None, published_ns: 0 };
+const RAW: Description = Description::plain(Priority::High, 0);
 
 /// Encodes behind room for a frame header.
 fn encode(scratch: &mut Vec<u8>, outgoing: &Outgoing<'_>) {

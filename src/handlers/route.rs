@@ -1,7 +1,7 @@
 //! Where a message goes, and whether its sender may send it there.
 
 use crate::auth::{Policy, Principal};
-use crate::delivery::{Author, Delivery, OVERLOADED, Publication, Published};
+use crate::delivery::{Author, Delivery, Publication, Published};
 use crate::message::{Envelope, ErrorCode, ProtocolError, Target};
 use crate::tables::sessions::PERSONAL_PREFIX;
 use crate::tables::{ConnId, SessionId, State};
@@ -125,7 +125,7 @@ fn session_of(
 }
 
 pub fn open_session(delivery: &mut Delivery, name: &str) -> Result<SessionId, ProtocolError> {
-    delivery.tables.sessions.open(name, delivery.now.ms()).map_err(|_| OVERLOADED)
+    delivery.open_session(name)
 }
 
 pub fn open_personal(delivery: &mut Delivery, user_id: &str) -> Result<SessionId, ProtocolError> {

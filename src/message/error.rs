@@ -69,27 +69,33 @@ error_table! {
 pub struct Close {
     /// The close code: below 4000 as RFC 6455 says, 4000 to 4499 reconnect with back-off, from 4500 on do not reconnect.
     pub code: u16,
-    /// The stable code that goes out as the close reason.
-    pub reason: ErrorCode,
+    /// The stable name that goes out as the close reason; an error's, where there is one of that meaning.
+    pub reason: &'static str,
 }
 
 impl Close {
     /// This server goes away.
-    pub const DRAINING: Self = Self { code: 4000, reason: ErrorCode::Draining };
+    pub const DRAINING: Self = Self::new(4000, ErrorCode::Draining);
     /// No authentication in time.
-    pub const NOT_AUTHENTICATED: Self = Self { code: 4004, reason: ErrorCode::AuthenticationRequired };
+    pub const NOT_AUTHENTICATED: Self = Self::new(4004, ErrorCode::AuthenticationRequired);
     /// No sign of life after a ping.
-    pub const HEARTBEAT_MISSED: Self = Self { code: 4008, reason: ErrorCode::Timeout };
+    pub const HEARTBEAT_MISSED: Self = Self::new(4008, ErrorCode::Timeout);
     /// The client does not read what is queued for it.
-    pub const SLOW_CONSUMER: Self = Self { code: 4013, reason: ErrorCode::Overloaded };
+    pub const SLOW_CONSUMER: Self = Self::new(4013, ErrorCode::Overloaded);
+    /// The client goes on with another connection.
+    pub const TAKEN_OVER: Self = Self { code: 4509, reason: "taken_over" };
     /// Too many bad messages.
-    pub const TOO_MANY_ERRORS: Self = Self { code: 4529, reason: ErrorCode::BadMessage };
+    pub const TOO_MANY_ERRORS: Self = Self::new(4529, ErrorCode::BadMessage);
     /// The server has no memory left for this connection.
-    pub const OVERLOADED: Self = Self { code: 1013, reason: ErrorCode::Overloaded };
+    pub const OVERLOADED: Self = Self::new(1013, ErrorCode::Overloaded);
+
+    const fn new(code: u16, reason: ErrorCode) -> Self {
+        Self { code, reason: reason.name() }
+    }
 
     /// How an authentication that fails with this code ends. One that no code of its own says anything of ends for good.
     pub fn of_authentication(reason: ErrorCode) -> Self {
-        Self { code: reason.close_code().unwrap_or(4501), reason }
+        Self::new(reason.close_code().unwrap_or(4501), reason)
     }
 }
 

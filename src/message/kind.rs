@@ -36,6 +36,8 @@ impl MessageType {
     pub const LEAVE: &'static str = "hashi:leave";
     /// Declares lost messages.
     pub const GAP: &'static str = "hashi:gap";
+    /// Tells a client where it stands in a session.
+    pub const POSITION: &'static str = "hashi:position";
     /// Announces that the server goes away.
     pub const DRAIN: &'static str = "hashi:drain";
 }

@@ -29,6 +29,8 @@ pub struct Metrics {
     pub authenticated: u64,
     /// Authentications that failed.
     pub authentication_failures: u64,
+    /// Connections that a client's next one went on for.
+    pub takeovers: u64,
     /// WebSocket connections closed by the server.
     pub closed_by_server: u64,
     /// Rows freed.
@@ -65,6 +67,7 @@ impl Default for Metrics {
             upgrades: 0,
             authenticated: 0,
             authentication_failures: 0,
+            takeovers: 0,
             closed_by_server: 0,
             closed: 0,
             messages_in: 0,

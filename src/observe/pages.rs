@@ -12,6 +12,7 @@ use crate::delivery::Delivery;
 use crate::handlers::Handlers;
 use crate::message::ErrorCode;
 use crate::tables::State;
+use crate::tables::owed::Reason;
 
 /// All that the pages show.
 #[derive(Clone, Copy)]
@@ -60,7 +61,17 @@ fn counters(o: Overview<'_>) -> Vec<Counter> {
         ("published", "hashi_messages_published_total", "Messages that took a position in a session.", d.published),
         ("queued", "hashi_messages_queued_total", "Copies put into queues.", d.queued),
         ("conflated", "hashi_messages_conflated_total", "Copies replaced by a newer one of their key.", d.conflated),
-        ("dropped", "hashi_messages_dropped_total", "Copies dropped by full queues.", d.dropped),
+        ("dropped", "hashi_messages_dropped_total", "Messages without a sequence dropped by full queues.", d.dropped),
+        ("replayed", "hashi_messages_replayed_total", "Copies put into queues from history.", d.replayed),
+        (
+            "historyEvicted",
+            "hashi_history_evicted_total",
+            "Messages that history gave up at a limit.",
+            o.delivery.tables.history.evicted(),
+        ),
+        ("catchUps", "hashi_catch_ups_total", "Rows that fell behind.", d.catch_ups),
+        ("resumed", "hashi_resumed_total", "Sessions in which a client went on where it had left off.", d.resumed),
+        ("takeovers", "hashi_takeovers_total", "Connections that a client's next one went on for.", m.takeovers),
         ("handlersStarted", "hashi_handlers_started_total", "Messages given to handlers.", h.started),
         ("handlersPanicked", "hashi_handlers_panicked_total", "Handlers that panicked.", h.panicked),
         ("handlersTimedOut", "hashi_handlers_timed_out_total", "Handlers that took too long.", h.timed_out),
@@ -107,6 +118,11 @@ fn figures(o: Overview<'_>) -> Value {
             "bytes": tables.messages.used_bytes(),
             "inputBytes": tables.connections.input_bytes(),
         },
+        "history": {
+            "messages": tables.history.len(),
+            "rowsBehind": tables.outputs.cursors().len(),
+            "departed": tables.departed.len(),
+        },
         "commandsWaiting": o.commands_waiting,
         "handlers": {
             "pending": o.handlers.pending(),
@@ -115,6 +131,7 @@ fn figures(o: Overview<'_>) -> Value {
         },
         "counters": counted,
         "errors": errors,
+        "gaps": gaps(o).map(|(reason, n)| (reason.to_owned(), json!(n))).collect::<Map<_, _>>(),
         "httpAnswers": http_classes(o).map(|(class, n)| (class.to_owned(), json!(n))).collect::<Map<_, _>>(),
         "latency": percentiles(&o.metrics.latency_ns),
         "tick": percentiles(&o.metrics.tick_ns),
@@ -157,6 +174,10 @@ fn errors(o: Overview<'_>) -> impl Iterator<Item = (&'static str, u64)> {
     ErrorCode::ALL.iter().map(|code| (code.name(), counts[*code as usize]))
 }
 
+fn gaps(o: Overview<'_>) -> impl Iterator<Item = (&'static str, u64)> {
+    Reason::ALL.into_iter().map(|reason| reason.name()).zip(o.delivery.totals.gaps)
+}
+
 fn http_classes(o: Overview<'_>) -> impl Iterator<Item = (&'static str, u64)> {
     ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(o.metrics.http_answers[1..].iter().copied())
 }
@@ -171,6 +192,10 @@ pub fn prometheus(o: Overview<'_>) -> String {
     family(&mut out, "hashi_errors_total", "Errors answered to messages.", "counter");
     for (code, value) in errors(o) {
         line(&mut out, "hashi_errors_total", &format!("{{code=\"{code}\"}}"), value as f64);
+    }
+    family(&mut out, "hashi_gaps_total", "Losses told to clients.", "counter");
+    for (reason, value) in gaps(o) {
+        line(&mut out, "hashi_gaps_total", &format!("{{reason=\"{reason}\"}}"), value as f64);
     }
     family(&mut out, "hashi_http_answers_total", "HTTP requests answered.", "counter");
     for (class, value) in http_classes(o) {
@@ -200,6 +225,9 @@ fn gauges(out: &mut String, o: Overview<'_>) {
         ("hashi_sessions", "Sessions, with members or not.", tables.sessions.len()),
         ("hashi_memberships", "Connections in sessions.", tables.sessions.edge_count()),
         ("hashi_queued_entries", "Entries in all queues.", tables.outputs.entries()),
+        ("hashi_history_messages", "Messages that histories keep.", tables.history.len()),
+        ("hashi_rows_behind", "Connections that history feeds.", tables.outputs.cursors().len()),
+        ("hashi_departed", "Ended connections that a client may go on for.", tables.departed.len()),
         ("hashi_stored_messages", "Messages stored.", tables.messages.len()),
         ("hashi_stored_bytes", "Bytes of stored messages.", tables.messages.used_bytes()),
         ("hashi_input_bytes", "Bytes of unfinished input.", tables.connections.input_bytes()),

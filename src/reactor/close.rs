@@ -6,6 +6,7 @@ use crate::config::limits::{FLUSH_DEADLINE_MS, LINGER_MS};
 use crate::message::{Close, Priority};
 use crate::tables::State;
 use crate::tables::connections::{Closing, NEVER};
+use crate::tables::departed::Departure;
 use crate::wire::websocket::{Violation, write_close};
 
 /// What a closing row that has written everything does next.
@@ -20,6 +21,7 @@ pub(super) enum Next {
 impl Core {
     /// Begins to close a WebSocket: answers that are queued still go out, then the close frame.
     pub(super) fn close(&mut self, slot: u32, close: Close) {
+        self.tell_positions(slot);
         self.forget_queued(slot, &[Priority::Normal, Priority::Low]);
         self.finish(slot, close);
     }
@@ -38,7 +40,7 @@ impl Core {
 
     /// Queues the close frame behind what is queued, and ends the row's part in everything else.
     pub(super) fn finish(&mut self, slot: u32, close: Close) {
-        self.push_close(slot, close.code, close.reason.name());
+        self.push_close(slot, close.code, close.reason);
         self.linger(slot, false);
     }
 
@@ -68,7 +70,7 @@ impl Core {
         let closing = &mut self.delivery.tables.connections.profile_mut(slot).closing;
         let peer_done = closing.peer_done;
         if std::mem::take(&mut closing.after_flush) {
-            self.push_close(slot, Close::DRAINING.code, Close::DRAINING.reason.name());
+            self.push_close(slot, Close::DRAINING.code, Close::DRAINING.reason);
             return Next::Wait;
         }
         let shuts = peer_done && !closing.is_shut;
@@ -100,7 +102,7 @@ impl Core {
     /// The row's last bytes are queued: it leaves its sessions, has some time to take them, and then a little to close.
     pub(super) fn linger(&mut self, slot: u32, peer_done: bool) {
         let deadline_ms = self.now_ms() + FLUSH_DEADLINE_MS;
-        self.delivery.tables.sessions.leave_all(slot, self.delivery.now.ms());
+        self.depart(slot);
         let connections = &mut self.delivery.tables.connections;
         connections.set_state(slot, State::Closing);
         connections.profile_mut(slot).closing = Closing { peer_done, ..Closing::default() };
@@ -113,6 +115,20 @@ impl Core {
         self.arm(slot);
     }
 
+    /// The row leaves its sessions. Its client may go on with another connection.
+    fn depart(&mut self, slot: u32) {
+        let now_ms = self.now_ms();
+        let tables = &mut self.delivery.tables;
+        if tables.connections.state(slot) == State::Open {
+            let profile = tables.connections.profile(slot);
+            let personal = profile.personal.expect("ok because an open row has a user");
+            let sessions = tables.sessions.of_connection(slot).filter(|&id| id != personal).collect();
+            let keys = tables.connections.keys(slot).collect();
+            tables.departed.insert(profile.connection_id, Departure { personal, sessions, keys }, now_ms);
+        }
+        tables.sessions.leave_all(slot, now_ms);
+    }
+
     /// The socket is gone or of no use: the row is freed at the end of the tick.
     pub(super) fn doom(&mut self, slot: u32) {
         let tables = &mut self.delivery.tables;
@@ -121,7 +137,8 @@ impl Core {
             return;
         }
         input.doomed = true;
-        tables.sessions.leave_all(slot, self.delivery.now.ms());
+        self.depart(slot);
+        let tables = &mut self.delivery.tables;
         tables.connections.set_state(slot, State::Closing);
         tables.outputs.clear(slot, &mut tables.messages);
         tables.timers.disarm(slot);

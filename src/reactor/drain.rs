@@ -12,8 +12,8 @@ use crate::config::limits::{
 };
 use crate::delivery::overflow::{QueueLimits, Verdict};
 use crate::message::Priority;
+use crate::tables::batch::Batch;
 use crate::tables::connections::NEVER;
-use crate::tables::outputs::Batch;
 use crate::tables::{MessageId, Messages, State};
 
 /// The bytes of the last gathered batch and the messages they came from.
@@ -85,7 +85,11 @@ impl<N: Net, C: Clock> Reactor<N, C> {
 
     /// Writes one batch of a row. Returns how many bytes its socket took.
     fn drain_row(&mut self, slot: u32) -> usize {
-        let written = if self.core.delivery.tables.outputs.is_blocked(slot) { 0 } else { self.write_batch(slot) };
+        let mut written = if self.core.delivery.tables.outputs.is_blocked(slot) { 0 } else { self.write_batch(slot) };
+        if self.core.has_position_to_tell(slot) {
+            self.core.tell_positions(slot);
+            written += self.write_batch(slot);
+        }
         let core = &mut self.core;
         let outputs = &core.delivery.tables.outputs;
         if core.delivery.tables.connections.inputs[slot as usize].doomed {
@@ -106,9 +110,15 @@ impl<N: Net, C: Clock> Reactor<N, C> {
 
     fn write_batch(&mut self, slot: u32) -> usize {
         let core = &mut self.core;
+        if core.delivery.tables.outputs.is_behind(slot) {
+            core.delivery.feed(slot, core.config.queue_messages as usize);
+        }
         core.delivery.pay_gaps(slot);
         let tables = &mut core.delivery.tables;
         tables.outputs.collect(slot, &tables.messages, &mut self.batch);
+        if self.batch.bytes() == 0 {
+            return 0; // only a position is owed, or feeding waits for the next tick
+        }
         let (offered, result) = if self.batch.largest() <= GATHER_BYTES_MAX {
             self.gathered.fill(&self.batch, &tables.messages);
             (self.gathered.bytes.len(), self.net.write(slot, &self.gathered.bytes))
@@ -140,17 +150,17 @@ impl<N: Net, C: Clock> Reactor<N, C> {
         let now_ms = core.now_ms();
         let (tables, metrics, clock) = (&mut core.delivery.tables, &mut core.metrics, &mut self.clock);
         metrics.bytes_out += written as u64;
-        let mut done_ns = 0;
+        let (mut done_ns, mut any_freed) = (0, false);
         tables.outputs.consume(slot, &self.batch, written, &mut tables.messages, |messages, id| {
             let published_ns = messages.description(id).published_ns;
-            if messages.release(id) {
+            let released = messages.release_written(id);
+            any_freed |= released.is_freed;
+            if released.is_delivered && published_ns != 0 {
                 done_ns = if done_ns == 0 { clock.now_ns() } else { done_ns };
-                if published_ns != 0 {
-                    metrics.latency_ns.saturating_record(done_ns.saturating_sub(published_ns).max(1));
-                }
+                metrics.latency_ns.saturating_record(done_ns.saturating_sub(published_ns).max(1));
             }
         });
-        if done_ns != 0 {
+        if any_freed {
             self.gathered.forget(); // a freed id may come back as another message
         }
         let times = &mut tables.connections.times[slot as usize];
@@ -210,6 +220,18 @@ impl Core {
         if self.delivery.enforce_queue_limits(slot, limits) == Verdict::TooSlow {
             self.close_slow(slot);
         }
+    }
+
+    /// Whether the row is owed positions that may be told now; if later, its timer sees to it.
+    fn has_position_to_tell(&mut self, slot: u32) -> bool {
+        let outputs = &self.delivery.tables.outputs;
+        let Some(due_ms) = outputs.position_due_ms(slot).filter(|_| !outputs.is_blocked(slot)) else {
+            return false;
+        };
+        if due_ms > self.now_ms() {
+            self.arm(slot);
+        }
+        due_ms <= self.now_ms()
     }
 
     /// Lets a row's input go on that waited for answers to be written.

@@ -25,7 +25,7 @@ impl<N: Net, C: Clock> Reactor<N, C> {
                 core.arm(slot);
             }
         }
-        core.delivery.tables.sessions.expire(now_ms, core.config.message_expiry_ms, TIMERS_PER_TICK);
+        core.delivery.age(core.config.message_expiry_ms, TIMERS_PER_TICK);
         core.handlers.expire(&mut core.delivery);
     }
 }
@@ -43,7 +43,9 @@ impl Core {
     fn next_deadline_ms(&self, slot: u32) -> u64 {
         let times = self.delivery.tables.connections.times[slot as usize];
         let slow_ms = times.blocked_since_ms.saturating_add(self.config.slow_ms);
-        times.deadline_ms.min(times.heartbeat_ms).min(slow_ms).min(self.fragment_deadline_ms(slot))
+        let position_ms = self.delivery.tables.outputs.position_due_ms(slot).unwrap_or(NEVER);
+        let soonest_ms = times.deadline_ms.min(times.heartbeat_ms).min(slow_ms);
+        soonest_ms.min(position_ms).min(self.fragment_deadline_ms(slot))
     }
 
     fn fragment_deadline_ms(&self, slot: u32) -> u64 {
@@ -62,6 +64,7 @@ impl Core {
         let connections = &self.delivery.tables.connections;
         let times = connections.times[slot as usize];
         let state = connections.state(slot);
+        self.delivery.tables.outputs.mark_position(slot);
         if times.deadline_ms <= now_ms {
             self.miss_deadline(slot, state);
         } else if times.blocked_since_ms.saturating_add(self.config.slow_ms) <= now_ms {

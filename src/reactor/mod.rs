@@ -4,6 +4,7 @@
 //! simulation runs the same loop over its own.
 
 mod accept;
+mod admit;
 mod close;
 mod complete;
 mod drain;
@@ -32,7 +33,7 @@ use crate::delivery::Delivery;
 use crate::handlers::{Handlers, Inbox};
 use crate::message::Decoder;
 use crate::observe::Metrics;
-use crate::tables::outputs::Batch;
+use crate::tables::batch::Batch;
 
 /// The server: all tables, and what the stages need besides.
 pub struct Reactor<N: Net, C: Clock> {
@@ -167,6 +168,7 @@ impl<N: Net, C: Clock> Reactor<N, C> {
         }
         self.core.delivery.now = self.clock.now();
         self.core.delivery.work = 0;
+        self.core.delivery.fed = 0;
         self.core.seeking_work = 0;
         for index in 0..self.ready.len() {
             self.core.note(self.ready[index]);
@@ -211,7 +213,7 @@ impl Core {
         let tables = &self.delivery.tables;
         let due_ms = [
             tables.timers.next_due_ms(),
-            tables.sessions.next_expiry_ms(self.config.message_expiry_ms),
+            self.delivery.next_ageing_ms(self.config.message_expiry_ms),
             self.handlers.next_deadline_ms(),
             self.accept_ready.then_some(self.accept_not_before_ms),
             self.draining.map(|draining| draining.deadline_ms),

@@ -1,24 +1,17 @@
 //! Messages of WebSocket rows: the system's own are answered here, the application's go on to `handlers::submit`.
 
 use super::Core;
-use crate::auth::{Identity, Principal};
-use crate::config::limits::{
-    BAD_MESSAGE_WINDOW_MS, BAD_MESSAGES_MAX, BYTES_PER_WORK, RECONNECT_MAX_MS, RECONNECT_MIN_MS, WORK_PER_MESSAGE,
-};
-use crate::delivery::{Answer, Author, OVERLOADED};
+use crate::auth::Principal;
+use crate::config::limits::{BAD_MESSAGE_WINDOW_MS, BAD_MESSAGES_MAX, BYTES_PER_WORK, WORK_PER_MESSAGE};
+use crate::delivery::{Answer, Author, Resumed};
 use crate::handlers::{Outcome, Sender};
 use crate::message::decode::{DecodeError, Shape};
 use crate::message::encode::{write_json_string, write_number};
-use crate::message::system::{Authentication, FEATURE_HEARTBEAT, Features, parse_authentication, parse_session};
+use crate::message::system::{Join, parse_join};
 use crate::message::timestamp::format_timestamp;
 use crate::message::{Close, Decoder, Envelope, ErrorCode, MessageType, ProtocolError};
-use crate::tables::connections::NEVER;
-use crate::tables::sessions::PERSONAL_PREFIX;
 use crate::tables::{SessionId, State};
 use crate::wire::websocket::Violation;
-
-/// The version of the protocol that a welcome names.
-const PROTOCOL_VERSION: u64 = 1;
 
 impl Core {
     /// Takes a text message of a message connection.
@@ -92,175 +85,15 @@ impl Core {
         Ok(())
     }
 
-    fn user_id(&self, slot: u32) -> String {
+    pub(super) fn user_id(&self, slot: u32) -> String {
         let tables = &self.delivery.tables;
         let personal = tables.connections.profile(slot).personal;
         personal.and_then(|id| tables.sessions.user_of(id)).unwrap_or_default().to_owned()
     }
 
-    fn authenticate(&mut self, slot: u32, envelope: &Envelope<'_>) -> Result<(), ProtocolError> {
-        let request = parse_request(envelope)?;
-        match self.admit_user(slot, &request) {
-            Ok(session) => {
-                self.metrics.authenticated += 1;
-                self.welcome(slot, envelope.id, session);
-            }
-            Err(error) => {
-                self.metrics.authentication_failures += 1;
-                self.delivery.totals.errors[error.code as usize] += 1;
-                self.send_failure(slot, envelope.id, &error);
-                self.finish(slot, Close::of_authentication(error.code));
-            }
-        }
-        Ok(())
-    }
-
-    /// Checks who it is and what it may, and opens the row.
-    fn admit_user(&mut self, slot: u32, request: &Authentication) -> Result<Option<SessionId>, ProtocolError> {
-        if self.draining.is_some() {
-            return Err(ErrorCode::Draining.into());
-        }
-        let identity = self.policy.authenticate(&request.token)?;
-        self.check_user_room(&identity)?;
-        let name = request.session_id.as_deref();
-        let user = Principal { user_id: &identity.user_id, is_service: identity.is_service };
-        if name.is_some_and(|name| !self.policy.may_join(user, name)) {
-            return Err(ErrorCode::SessionForbidden.into());
-        }
-        let now_ms = self.now_ms();
-        let sessions = &mut self.delivery.tables.sessions;
-        let personal =
-            sessions.open(&format!("{PERSONAL_PREFIX}{}", identity.user_id), now_ms).map_err(|_| OVERLOADED)?;
-        sessions.join(slot, personal);
-        let session = name.map(|name| sessions.open(name, now_ms)).transpose();
-        let Ok(session) = session else {
-            sessions.leave_all(slot, now_ms);
-            return Err(OVERLOADED);
-        };
-        if let Some(session) = session {
-            sessions.join(slot, session);
-        }
-        self.open_row(slot, personal, identity.is_service, request);
-        Ok(session)
-    }
-
-    fn check_user_room(&self, identity: &Identity) -> Result<(), ProtocolError> {
-        let sessions = &self.delivery.tables.sessions;
-        let personal = sessions.find(&format!("{PERSONAL_PREFIX}{}", identity.user_id));
-        let open = personal.map_or(0, |id| sessions.members(id).len());
-        if open >= self.policy.connections_per_user_max() {
-            return Err(ProtocolError::with_message(ErrorCode::RateLimited, "Too many connections of this user."));
-        }
-        Ok(())
-    }
-
-    fn open_row(&mut self, slot: u32, personal: SessionId, is_service: bool, request: &Authentication) {
-        let connections = &mut self.delivery.tables.connections;
-        connections.times[slot as usize].deadline_ms = NEVER;
-        connections.set_state(slot, State::Open);
-        let profile = connections.profile_mut(slot);
-        profile.personal = Some(personal);
-        profile.is_service = is_service;
-        profile.features = request.features;
-        profile.echo = request.echo;
-    }
-
-    /// Again on a live connection: it refreshes the token, and nothing else may change.
-    fn authenticate_again(&mut self, slot: u32, envelope: &Envelope<'_>) -> Result<(), ProtocolError> {
-        const OTHER_USER: ProtocolError =
-            ProtocolError::bad_field("payload.token", "This connection belongs to another user.");
-        const OTHER_SESSION: ProtocolError =
-            ProtocolError::bad_field("payload.sessionId", "This connection is not in that session; use hashi:join.");
-        let request = parse_request(envelope)?;
-        let identity = self.policy.authenticate(&request.token)?;
-        if identity.user_id != self.user_id(slot) {
-            return Err(OTHER_USER);
-        }
-        let sessions = &self.delivery.tables.sessions;
-        let session = request.session_id.as_deref().map(|name| sessions.find(name));
-        let is_joined = |id: Option<SessionId>| id.is_some_and(|id| sessions.is_member(slot, id));
-        if session.is_some_and(|id| !is_joined(id)) {
-            return Err(OTHER_SESSION);
-        }
-        let default = sessions.default_of(slot);
-        self.delivery.tables.connections.profile_mut(slot).is_service = identity.is_service;
-        self.welcome(slot, envelope.id, default);
-        Ok(())
-    }
-
-    fn welcome(&mut self, slot: u32, reply_to: Option<&str>, session: Option<SessionId>) {
-        let payload = self.welcome_payload(slot, session);
-        let tables = &self.delivery.tables;
-        let name = session.map(|id| tables.sessions.name(id).to_owned());
-        log::debug!(
-            "authenticated connection={:032x} user={:?} session={:?}",
-            tables.connections.profile(slot).connection_id,
-            self.user_id(slot),
-            name.as_deref().unwrap_or("")
-        );
-        let answer =
-            Answer { kind: MessageType::AUTHENTICATION, reply_to, session_id: name.as_deref(), payload: &payload };
-        self.delivery.answer(slot, &answer);
-    }
-
-    fn welcome_payload(&self, slot: u32, session: Option<SessionId>) -> Vec<u8> {
-        let sessions = &self.delivery.tables.sessions;
-        let profile = self.delivery.tables.connections.profile(slot);
-        let mut out = Vec::with_capacity(512);
-        out.extend_from_slice(b"{\"success\":true,\"protocol\":");
-        write_number(&mut out, PROTOCOL_VERSION);
-        out.extend_from_slice(b",\"server\":");
-        write_json_string(&mut out, concat!("hashi/", env!("CARGO_PKG_VERSION")));
-        out.extend_from_slice(format!(",\"connectionId\":\"{:032x}\",\"userId\":", profile.connection_id).as_bytes());
-        write_json_string(&mut out, &self.user_id(slot));
-        if let Some(session) = session {
-            out.extend_from_slice(b",\"sessionId\":");
-            write_json_string(&mut out, sessions.name(session));
-        }
-        out.extend_from_slice(b",\"features\":");
-        out.extend_from_slice(features_json(profile.features).as_bytes());
-        out.extend_from_slice(b",\"positions\":[");
-        let personal = profile.personal;
-        for (index, id) in sessions.of_connection(slot).filter(|id| Some(*id) != personal).chain(personal).enumerate() {
-            if index > 0 {
-                out.push(b',');
-            }
-            self.write_position(&mut out, id);
-        }
-        out.extend_from_slice(b"],\"heartbeatInterval\":");
-        write_number(&mut out, self.config.heartbeat_interval_ms);
-        out.extend_from_slice(b",\"maxMessageBytes\":");
-        write_number(&mut out, u64::from(self.message_bytes_max(profile.is_service)));
-        out.extend_from_slice(b",\"serverTime\":\"");
-        out.extend_from_slice(&format_timestamp(self.delivery.now.unix_ms));
-        let reconnect = format!("\",\"reconnect\":{{\"minMs\":{RECONNECT_MIN_MS},\"maxMs\":{RECONNECT_MAX_MS}}}}}");
-        out.extend_from_slice(reconnect.as_bytes());
-        out
-    }
-
     /// The largest message of a user or a service, in bytes.
     pub(super) const fn message_bytes_max(&self, is_service: bool) -> u32 {
         if is_service { self.config.max_service_message_bytes } else { self.config.max_message_bytes }
-    }
-
-    /// Writes `{"sessionId":…,"epoch":…,"seq":…}`.
-    fn write_position(&self, out: &mut Vec<u8>, id: SessionId) {
-        let sessions = &self.delivery.tables.sessions;
-        out.extend_from_slice(b"{\"sessionId\":");
-        write_json_string(out, sessions.name(id));
-        out.extend_from_slice(b",\"epoch\":");
-        write_json_string(out, &sessions.epoch(id));
-        out.extend_from_slice(b",\"seq\":");
-        write_number(out, sessions.head(id));
-        out.push(b'}');
-    }
-
-    fn send_failure(&mut self, slot: u32, reply_to: Option<&str>, error: &ProtocolError) {
-        let mut payload = b"{\"success\":false,".to_vec();
-        error.write_members(&mut payload);
-        payload.push(b'}');
-        let answer = Answer { kind: MessageType::AUTHENTICATION, reply_to, session_id: None, payload: &payload };
-        self.delivery.answer(slot, &answer);
     }
 
     /// A probe is answered; an answer is not.
@@ -277,62 +110,104 @@ impl Core {
     }
 
     fn join(&mut self, slot: u32, envelope: &Envelope<'_>) -> Result<(), ProtocolError> {
+        let Join { session_id: name, resume } = parse_join(envelope.payload.unwrap_or_default())?;
+        let id = self.join_session(slot, &name)?;
+        let resumed = resume.map(|claim| self.delivery.resume(slot, id, &claim));
+        let position = resumed.map_or(self.delivery.tables.sessions.head(id), |resumed| resumed.seq);
+        self.answer_membership(slot, MessageType::JOIN, envelope.id, id, position, resumed);
+        if let Some(loss) = resumed.and_then(|resumed| resumed.loss) {
+            self.delivery.send_gap(slot, &name, loss.range, loss.reason);
+        }
+        Ok(())
+    }
+
+    /// Puts a row into a session, if its user may.
+    pub(super) fn join_session(&mut self, slot: u32, name: &str) -> Result<SessionId, ProtocolError> {
         const TOO_MANY: ProtocolError =
             ProtocolError::with_message(ErrorCode::Forbidden, "The connection is in as many sessions as it may be.");
-        let name = parse_session(envelope.payload.unwrap_or_default())?;
-        let profile = self.delivery.tables.connections.profile(slot);
-        let (user_id, is_service) = (self.user_id(slot), profile.is_service);
-        if !self.policy.may_join(Principal { user_id: &user_id, is_service }, &name) {
+        let is_service = self.delivery.tables.connections.profile(slot).is_service;
+        let user_id = self.user_id(slot);
+        if !self.policy.may_join(Principal { user_id: &user_id, is_service }, name) {
             return Err(ErrorCode::SessionForbidden.into());
         }
-        let now_ms = self.now_ms();
-        let sessions = &mut self.delivery.tables.sessions;
-        let joined = sessions.find(&name).is_some_and(|id| sessions.is_member(slot, id));
+        let sessions = &self.delivery.tables.sessions;
+        let joined = sessions.find(name).is_some_and(|id| sessions.is_member(slot, id));
         if !joined && sessions.count_of(slot) > self.config.sessions_per_connection {
             return Err(TOO_MANY); // the personal session is one of those counted
         }
-        let id = sessions.open(&name, now_ms).map_err(|_| OVERLOADED)?;
-        sessions.join(slot, id);
-        self.answer_membership(slot, MessageType::JOIN, envelope.id, id);
-        Ok(())
+        let id = self.delivery.open_session(name)?;
+        self.delivery.tables.sessions.join(slot, id);
+        Ok(id)
     }
 
     fn leave(&mut self, slot: u32, envelope: &Envelope<'_>) -> Result<(), ProtocolError> {
         const NOT_JOINED: ProtocolError =
             ProtocolError::with_message(ErrorCode::NotFound, "The connection is not in this session.");
-        let name = parse_session(envelope.payload.unwrap_or_default())?;
+        let name = parse_join(envelope.payload.unwrap_or_default())?.session_id;
         let now_ms = self.now_ms();
-        let sessions = &mut self.delivery.tables.sessions;
-        let id = sessions.find(&name).ok_or(NOT_JOINED)?;
-        if !sessions.leave(slot, id, now_ms) {
+        let tables = &mut self.delivery.tables;
+        let id = tables.sessions.find(&name).ok_or(NOT_JOINED)?;
+        if !tables.sessions.leave(slot, id, now_ms) {
             return Err(NOT_JOINED);
         }
-        self.answer_membership(slot, MessageType::LEAVE, envelope.id, id);
+        tables.outputs.forget_session(slot, id);
+        let head = tables.sessions.head(id);
+        self.answer_membership(slot, MessageType::LEAVE, envelope.id, id, head, None);
         Ok(())
     }
 
-    fn answer_membership(&mut self, slot: u32, kind: &str, reply_to: Option<&str>, id: SessionId) {
+    fn answer_membership(
+        &mut self,
+        slot: u32,
+        kind: &str,
+        reply_to: Option<&str>,
+        id: SessionId,
+        seq: u64,
+        resumed: Option<Resumed>,
+    ) {
         let mut payload = Vec::with_capacity(96);
-        self.write_position(&mut payload, id);
+        self.write_position(&mut payload, id, seq, resumed.map(|resumed| resumed.loss.is_none()));
         let name = self.delivery.tables.sessions.name(id).to_owned();
         self.delivery.answer(slot, &Answer { kind, reply_to, session_id: Some(&name), payload: &payload });
+    }
+
+    /// Writes `{"sessionId":…,"epoch":…,"seq":…}`, and whether a resume was possible if one was asked for.
+    pub(super) fn write_position(&self, out: &mut Vec<u8>, id: SessionId, seq: u64, recovered: Option<bool>) {
+        let sessions = &self.delivery.tables.sessions;
+        out.extend_from_slice(b"{\"sessionId\":");
+        write_json_string(out, sessions.name(id));
+        out.extend_from_slice(b",\"epoch\":");
+        write_json_string(out, &sessions.epoch(id));
+        out.extend_from_slice(b",\"seq\":");
+        write_number(out, seq);
+        match recovered {
+            Some(true) => out.extend_from_slice(b",\"recovered\":true"),
+            Some(false) => out.extend_from_slice(b",\"recovered\":false"),
+            None => {}
+        }
+        out.push(b'}');
+    }
+
+    /// Tells a client where it stands in the sessions it is owed that of, all that went before being written or queued.
+    pub(super) fn tell_positions(&mut self, slot: u32) {
+        let now_ms = self.now_ms();
+        for id in self.delivery.tables.outputs.take_positions(slot, now_ms) {
+            let tables = &self.delivery.tables;
+            if !tables.sessions.is_member(slot, id) {
+                continue; // it has left, or the session is gone
+            }
+            let seq = tables.outputs.position(slot, id, tables.sessions.head(id), &tables.messages);
+            let mut payload = b"{\"sessionId\":".to_vec();
+            write_json_string(&mut payload, tables.sessions.name(id));
+            payload.extend_from_slice(b",\"seq\":");
+            write_number(&mut payload, seq);
+            payload.push(b'}');
+            self.send_plain(slot, MessageType::POSITION, &payload);
+        }
     }
 
     /// Sends a system message that answers nothing.
     pub(super) fn send_plain(&mut self, slot: u32, kind: &str, payload: &[u8]) {
         self.delivery.answer(slot, &Answer { kind, reply_to: None, session_id: None, payload });
     }
-}
-
-/// The payload of an `authentication`; the envelope's session counts where the payload has none.
-fn parse_request(envelope: &Envelope<'_>) -> Result<Authentication, ProtocolError> {
-    let mut request = parse_authentication(envelope.payload.unwrap_or_default())?;
-    if request.session_id.is_none() {
-        request.session_id = envelope.session_id.map(str::to_owned);
-    }
-    Ok(request)
-}
-
-fn features_json(features: Features) -> String {
-    if features.heartbeat { format!("[\"{FEATURE_HEARTBEAT}\"]") } else { "[]".to_owned() }
 }

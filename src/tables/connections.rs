@@ -1,6 +1,7 @@
 //! Connections: who is there, in what state, and since when. Parallel columns indexed by slot.
 
 use hashbrown::HashTable;
+use rustc_hash::FxHashMap;
 use slab::Slab;
 
 use super::{ConnId, SessionId};
@@ -182,6 +183,8 @@ pub struct Connections {
     counts: [usize; 6],
     /// Slots by public id; the ids stand in `profiles`. They are our own random bits, so they are their own hash.
     by_public_id: HashTable<u32>,
+    /// By slot: the keys of the connections that a row has taken over. Few rows have any.
+    aliases: FxHashMap<u32, Vec<u64>>,
     /// Bytes that all unfinished input holds, as last reckoned by `settle_partial`.
     input_bytes: usize,
 }
@@ -193,9 +196,8 @@ impl Connections {
         let connection_id = profile.connection_id;
         let slot = self.profiles.insert(profile);
         let profiles = &self.profiles;
-        self.by_public_id.insert_unique(hash_of(connection_id), slot as u32, |&other| {
-            hash_of(profiles[other as usize].connection_id)
-        });
+        self.by_public_id
+            .insert_unique(key_of(connection_id), slot as u32, |&other| key_of(profiles[other as usize].connection_id));
         if self.states.len() <= slot {
             self.generations.resize(slot + 1, 0);
             self.states.resize(slot + 1, State::Free);
@@ -219,7 +221,8 @@ impl Connections {
             self.input_bytes -= partial.reckoned_bytes;
         }
         let profile = self.profiles.remove(at);
-        if let Ok(entry) = self.by_public_id.find_entry(hash_of(profile.connection_id), |&other| other == slot) {
+        self.aliases.remove(&slot);
+        if let Ok(entry) = self.by_public_id.find_entry(key_of(profile.connection_id), |&other| other == slot) {
             entry.remove();
         }
         if self.by_public_id.is_empty() {
@@ -231,7 +234,23 @@ impl Connections {
     /// The row of a public id.
     pub fn find(&self, connection_id: u128) -> Option<u32> {
         let is_it = |&slot: &u32| self.profiles[slot as usize].connection_id == connection_id;
-        self.by_public_id.find(hash_of(connection_id), is_it).copied()
+        self.by_public_id.find(key_of(connection_id), is_it).copied()
+    }
+
+    /// The row goes on for another connection: what is hidden from that one is hidden from it.
+    pub fn add_alias(&mut self, slot: u32, key: u64) {
+        self.aliases.entry(slot).or_default().push(key);
+    }
+
+    /// The keys of the row's connection and of those it has taken over.
+    pub fn keys(&self, slot: u32) -> impl Iterator<Item = u64> + '_ {
+        let aliases = self.aliases.get(&slot).map_or(&[][..], Vec::as_slice);
+        [key_of(self.profile(slot).connection_id)].into_iter().chain(aliases.iter().copied())
+    }
+
+    /// Whether `key` is the row's connection, or one it has taken over. No connection has the key zero.
+    pub fn is_known_as(&self, slot: u32, key: u64) -> bool {
+        key != 0 && self.keys(slot).any(|own| own == key)
     }
 
     /// Authenticated and other WebSocket rows from one address.
@@ -346,7 +365,8 @@ impl Connections {
     }
 }
 
-const fn hash_of(connection_id: u128) -> u64 {
+/// Tells connections apart in columns that have no room for the whole id: 64 of its random bits.
+pub const fn key_of(connection_id: u128) -> u64 {
     connection_id as u64
 }
 

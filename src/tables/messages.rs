@@ -38,12 +38,34 @@ pub struct Description {
     pub topic: Option<Topic>,
     /// When it was published, monotonic nanoseconds; zero for what is not measured.
     pub published_ns: u64,
+    /// The [key](super::connections::key_of) of the connection that does not get it, zero for none.
+    pub hidden_from: u64,
+}
+
+impl Description {
+    /// Of a message that is in no session.
+    pub const fn plain(priority: Priority, published_ns: u64) -> Self {
+        Self { priority, place: None, topic: None, published_ns, hidden_from: 0 }
+    }
 }
 
 struct Stored {
     frame: Vec<u8>,
     references: u32,
+    /// Whether history holds one of the references.
+    is_kept: bool,
+    /// Whether everybody it was first queued for has it.
+    is_delivered: bool,
     description: Description,
+}
+
+/// What dropping a reference led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Released {
+    /// The message is gone; its id may come back as another one.
+    pub is_freed: bool,
+    /// For the first time, no queue holds it any more.
+    pub is_delivered: bool,
 }
 
 /// The table.
@@ -118,7 +140,8 @@ impl Messages {
         let mut buffer = self.take_buffer(frame.len());
         buffer.extend_from_slice(frame);
         self.used_bytes += buffer.capacity();
-        let index = self.rows.insert(Stored { frame: buffer, references: 1, description });
+        let index =
+            self.rows.insert(Stored { frame: buffer, references: 1, is_kept: false, is_delivered: false, description });
         MessageId(u32::try_from(index).expect("ok because memory ends before 2^32 messages"))
     }
 
@@ -135,6 +158,22 @@ impl Messages {
     /// Adds references.
     pub fn retain(&mut self, id: MessageId, count: u32) {
         self.rows[id.0 as usize].references += count;
+    }
+
+    /// One of the message's references is history's from now on, or no longer.
+    pub(super) fn set_kept(&mut self, id: MessageId, is_kept: bool) {
+        self.rows[id.0 as usize].is_kept = is_kept;
+    }
+
+    /// Drops the reference of a queue that has written the message.
+    pub fn release_written(&mut self, id: MessageId) -> Released {
+        let is_freed = self.release(id);
+        let first = match self.rows.get_mut(id.0 as usize).filter(|_| !is_freed) {
+            Some(row) if row.references == u32::from(row.is_kept) => !std::mem::replace(&mut row.is_delivered, true),
+            Some(_) => false,
+            None => true,
+        };
+        Released { is_freed, is_delivered: first }
     }
 
     /// Drops one reference; the last one frees the message. Returns whether it did.
@@ -198,7 +237,7 @@ impl Messages {
 mod tests {
     use super::*;
 
-    const PLAIN: Description = Description { priority: Priority::Normal, place: None, topic: None, published_ns: 0 };
+    const PLAIN: Description = Description::plain(Priority::Normal, 0);
 
     #[test]
     fn the_last_reference_frees_and_the_buffer_is_used_again() {

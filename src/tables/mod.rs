@@ -2,20 +2,31 @@
 //!
 //! Each table owns its relations and can check itself with `invariants()`.
 
+pub mod batch;
 pub mod connections;
+pub mod cursors;
+pub mod departed;
+pub mod history;
 pub mod ids;
+pub mod latest;
 pub mod messages;
 pub mod outputs;
+pub mod owed;
+pub mod positions;
 pub mod rings;
 pub mod sessions;
 pub mod wheel;
 
 pub use connections::{Connections, State};
+pub use departed::Departed;
+pub use history::History;
 pub use ids::{ConnId, MessageId, SessionId};
 pub use messages::Messages;
 pub use outputs::Outputs;
 pub use sessions::Sessions;
 pub use wheel::Wheel;
+
+use rustc_hash::FxHashMap;
 
 /// All tables. Stages take the ones they need.
 pub struct Tables {
@@ -25,6 +36,10 @@ pub struct Tables {
     pub outputs: Outputs,
     /// Sessions and who is in them.
     pub sessions: Sessions,
+    /// Connections that ended a short while ago.
+    pub departed: Departed,
+    /// The newest messages of each session.
+    pub history: History,
     /// Stored messages.
     pub messages: Messages,
     /// One timer per row.
@@ -32,12 +47,25 @@ pub struct Tables {
 }
 
 impl Tables {
+    /// Every reference to a message is held by somebody.
+    fn check_references(&self) {
+        let mut references = FxHashMap::default();
+        self.outputs.count_references(&mut references);
+        self.history.count_references(&mut references);
+        for id in self.messages.ids() {
+            assert_eq!(references.get(&id).copied().unwrap_or(0), self.messages.references(id));
+        }
+    }
+
     /// Checks every table and what they must agree on. For tests and simulation.
     pub fn invariants(&self) {
         self.connections.invariants();
         self.outputs.invariants(&self.messages);
         self.sessions.invariants();
+        self.departed.invariants();
+        self.history.invariants(&self.messages);
         self.messages.invariants();
         self.timers.invariants();
+        self.check_references();
     }
 }

@@ -7,9 +7,13 @@ use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
 
+use super::batch::{Batch, Entry};
+use super::cursors::{Cursor, Cursors};
+use super::owed::{Owed, merge};
+use super::positions::Positions;
 use super::rings::{Ring, RingPool};
 use super::{MessageId, Messages, SessionId};
-use crate::config::limits::{BATCH_BYTES, NORMAL_WEIGHT};
+use crate::config::limits::NORMAL_WEIGHT;
 use crate::message::Priority;
 
 /// The bits of `Output::flags` that say in which dirty lists the row is.
@@ -18,6 +22,12 @@ const DIRTY: [u8; 3] = [1, 2, 4];
 const BLOCKED: u8 = 8;
 /// The row has entries in the side table of owed gaps.
 const OWES: u8 = 16;
+/// The row has cursors: history feeds it.
+const BEHIND: u8 = 32;
+/// The client wants to know its positions.
+const TRACKED: u8 = 64;
+/// The row is owed a position.
+const OWES_POSITION: u8 = 128;
 
 /// One row, one cache line: what a push and a drain touch.
 #[derive(Clone, Copy, Debug)]
@@ -47,81 +57,6 @@ const EMPTY: Output = Output {
     flags: 0,
 };
 
-/// What was lost to a row and not yet told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owed {
-    /// Messages of a session: at least one of `from..=to`.
-    Session {
-        /// The session.
-        session: SessionId,
-        /// The lowest position lost.
-        from: u64,
-        /// The highest position lost.
-        to: u64,
-    },
-    /// Messages without a sequence.
-    Direct {
-        /// How many.
-        count: u64,
-    },
-}
-
-/// One message of a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Entry {
-    id: MessageId,
-    ring: u8,
-    credit_after: i32,
-}
-
-/// What one row would write next. Reused from row to row.
-#[derive(Default)]
-pub struct Batch {
-    entries: Vec<Entry>,
-    /// The message in progress and how much of it is written.
-    partial: Option<(MessageId, usize)>,
-    bytes: usize,
-    largest: usize,
-}
-
-impl Batch {
-    /// The messages after the partial one, in order.
-    pub fn ids(&self) -> impl ExactSizeIterator<Item = MessageId> + '_ {
-        self.entries.iter().map(|entry| entry.id)
-    }
-
-    /// The message in progress and how many of its bytes are written.
-    pub const fn partial(&self) -> Option<(MessageId, usize)> {
-        self.partial
-    }
-
-    /// Bytes to write.
-    pub const fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// Bytes of the largest message.
-    pub const fn largest(&self) -> usize {
-        self.largest
-    }
-
-    fn clear(&mut self) {
-        self.entries.clear();
-        self.partial = None;
-        (self.bytes, self.largest) = (0, 0);
-    }
-
-    fn has_room(&self, bytes: usize) -> bool {
-        self.bytes == 0 || self.bytes + bytes <= BATCH_BYTES
-    }
-
-    fn add(&mut self, id: MessageId, priority: Priority, bytes: usize, credit_after: i32) {
-        self.entries.push(Entry { id, ring: priority as u8, credit_after });
-        self.bytes += bytes;
-        self.largest = self.largest.max(bytes);
-    }
-}
-
 /// The table.
 #[derive(Default)]
 pub struct Outputs {
@@ -130,6 +65,8 @@ pub struct Outputs {
     /// Rows with something in their ring of this priority, in the order they got it.
     dirty: [VecDeque<u32>; 3],
     owed: FxHashMap<u32, Vec<Owed>>,
+    cursors: Cursors,
+    positions: Positions,
     /// Ring entries of all rows.
     entries: usize,
     /// Those of blocked rows among them.
@@ -158,8 +95,8 @@ impl Outputs {
     }
 
     /// Whether nothing waits to be written to anybody.
-    pub const fn all_idle(&self) -> bool {
-        self.entries == 0 && self.partials == 0
+    pub fn all_idle(&self) -> bool {
+        self.entries == 0 && self.partials == 0 && self.cursors.is_empty()
     }
 
     /// Ring entries that wait for this server, not for their sockets.
@@ -195,7 +132,22 @@ impl Outputs {
     /// Whether nothing waits to be written, not even the rest of a message.
     pub fn is_idle(&self, slot: u32) -> bool {
         let row = &self.rows[slot as usize];
-        row.partial == MessageId::NONE && row.flags & OWES == 0 && row.rings.iter().all(Ring::is_empty)
+        row.partial == MessageId::NONE && row.flags & (OWES | BEHIND) == 0 && row.rings.iter().all(Ring::is_empty)
+    }
+
+    /// How far rows that are behind were fed.
+    pub const fn cursors(&self) -> &Cursors {
+        &self.cursors
+    }
+
+    /// Whether history feeds the row.
+    pub fn is_behind(&self, slot: u32) -> bool {
+        self.rows[slot as usize].flags & BEHIND != 0
+    }
+
+    /// The client asked for its positions.
+    pub fn track(&mut self, slot: u32) {
+        self.rows[slot as usize].flags |= TRACKED;
     }
 
     /// Whether the row's socket took less than was offered.
@@ -214,11 +166,136 @@ impl Outputs {
             self.blocked_entries += 1;
             self.blocked_bytes += u64::from(bytes);
         }
+        self.list(slot, priority);
+    }
+
+    /// Puts the row on the dirty list of a priority, once.
+    fn list(&mut self, slot: u32, priority: Priority) {
+        let row = &mut self.rows[slot as usize];
         let bit = DIRTY[priority.index()];
         if row.flags & bit == 0 {
             row.flags |= bit;
             self.dirty[priority.index()].push_back(slot);
         }
+    }
+
+    /// Queues a message of a session, unless a cursor will feed it to the row. Returns whether it did, and so took a
+    /// reference.
+    pub fn push_of_session(
+        &mut self,
+        slot: u32,
+        session: SessionId,
+        priority: Priority,
+        id: MessageId,
+        bytes: u32,
+    ) -> bool {
+        let flags = self.rows[slot as usize].flags;
+        if flags & BEHIND != 0 && self.cursors.feeds(slot, session, priority) {
+            return false;
+        }
+        if flags & TRACKED != 0 && priority == Priority::High && self.holds_below_high(slot) {
+            self.owe_position(slot, session);
+        }
+        self.push(slot, priority, id, bytes);
+        true
+    }
+
+    fn holds_below_high(&self, slot: u32) -> bool {
+        let [_, normal, low] = &self.rows[slot as usize].rings;
+        !normal.is_empty() || !low.is_empty()
+    }
+
+    /// The row's messages of sessions leave its normal and low rings; history will feed it.
+    pub fn fall_behind(&mut self, slot: u32, messages: &mut Messages) {
+        let mut cursors = Vec::new();
+        for priority in [Priority::Normal, Priority::Low] {
+            self.retain(slot, priority, messages, |messages, id| match messages.description(id).place {
+                Some(place) => {
+                    cursors.push(Cursor { session: place.session, priority, seq: place.seq - 1 });
+                    false
+                }
+                None => true,
+            });
+        }
+        self.add_cursors(slot, cursors);
+    }
+
+    /// Everything of a session after `seq` will be fed to the row from history, and not what is queued of it.
+    pub fn resume_after(&mut self, slot: u32, session: SessionId, seq: u64, messages: &mut Messages) {
+        for priority in Priority::ALL {
+            self.retain(slot, priority, messages, |messages, id| {
+                messages.description(id).place.is_none_or(|place| place.session != session)
+            });
+        }
+        self.add_cursors(slot, Priority::ALL.map(|priority| Cursor { session, priority, seq }));
+        self.mark(slot);
+    }
+
+    fn add_cursors(&mut self, slot: u32, cursors: impl IntoIterator<Item = Cursor>) {
+        for cursor in cursors {
+            self.cursors.add(slot, cursor);
+            self.rows[slot as usize].flags |= BEHIND;
+        }
+    }
+
+    /// Puts `cursors` in the place of the row's own. Without any, the row is live.
+    pub fn set_cursors(&mut self, slot: u32, cursors: Vec<Cursor>) {
+        let is_behind = self.cursors.replace(slot, cursors);
+        let flags = &mut self.rows[slot as usize].flags;
+        *flags = if is_behind { *flags | BEHIND } else { *flags & !BEHIND };
+    }
+
+    /// The row has left a session: nothing more of it is fed.
+    pub fn forget_session(&mut self, slot: u32, session: SessionId) {
+        if self.is_behind(slot) {
+            let others = self.cursors.of(slot).iter().filter(|cursor| cursor.session != session).copied().collect();
+            self.set_cursors(slot, others);
+        }
+    }
+
+    /// The row is to be told where it stands in a session, if its client asked for that.
+    pub fn owe_position(&mut self, slot: u32, session: SessionId) {
+        let row = &mut self.rows[slot as usize];
+        if row.flags & TRACKED != 0 {
+            row.flags |= OWES_POSITION;
+            self.positions.owe(slot, session);
+            self.list(slot, Priority::High);
+        }
+    }
+
+    /// When positions that are owed may be told.
+    pub fn position_due_ms(&self, slot: u32) -> Option<u64> {
+        let owes = self.rows[slot as usize].flags & OWES_POSITION != 0;
+        owes.then(|| self.positions.due_ms(slot)).flatten()
+    }
+
+    /// Puts a row whose positions have become due on a dirty list.
+    pub fn mark_position(&mut self, slot: u32) {
+        if self.rows[slot as usize].flags & OWES_POSITION != 0 {
+            self.list(slot, Priority::High);
+        }
+    }
+
+    /// Takes the sessions whose positions are owed, to be told now.
+    pub fn take_positions(&mut self, slot: u32, now_ms: u64) -> Vec<SessionId> {
+        let flags = &mut self.rows[slot as usize].flags;
+        if *flags & OWES_POSITION == 0 {
+            return Vec::new();
+        }
+        *flags &= !OWES_POSITION;
+        self.positions.take(slot, now_ms)
+    }
+
+    /// Where the row stands in a session whose newest position is `head`: before the lowest message that it still waits
+    /// for. O(queue); asked once a second at most.
+    pub fn position(&self, slot: u32, session: SessionId, head: u64, messages: &Messages) -> u64 {
+        let row = &self.rows[slot as usize];
+        let partial = (row.partial != MessageId::NONE).then_some(MessageId(row.partial));
+        let queued = Priority::ALL.into_iter().flat_map(|priority| self.ring(slot, priority)).chain(partial);
+        let places = queued.filter_map(|id| messages.description(id).place);
+        let before = places.filter(|place| place.session == session).map(|place| place.seq - 1);
+        let fed = self.cursors.of(slot).iter().filter(|cursor| cursor.session == session).map(|cursor| cursor.seq);
+        before.chain(fed).fold(head, u64::min)
     }
 
     /// Rows in the dirty list of a priority, some of them perhaps stale.
@@ -238,7 +315,8 @@ impl Outputs {
         let bit = DIRTY[priority.index()];
         let was_set = row.flags & bit != 0;
         row.flags &= !bit;
-        Some((was_set && !self.is_idle(slot)).then_some(slot))
+        let owes_position = row.flags & OWES_POSITION != 0;
+        Some((was_set && (owes_position || !self.is_idle(slot))).then_some(slot))
     }
 
     /// Puts a row that still has something back on the list of the highest priority it holds.
@@ -246,12 +324,10 @@ impl Outputs {
         if self.is_idle(slot) {
             return;
         }
-        let row = &mut self.rows[slot as usize];
-        let index = row.rings.iter().position(|ring| !ring.is_empty()).unwrap_or(0);
-        if row.flags & DIRTY[index] == 0 {
-            row.flags |= DIRTY[index];
-            self.dirty[index].push_back(slot);
-        }
+        let rings = &self.rows[slot as usize].rings;
+        let queued = Priority::ALL.into_iter().find(|priority| !rings[priority.index()].is_empty());
+        let fed = self.cursors.first_priority(slot);
+        self.list(slot, queued.into_iter().chain(fed).min().unwrap_or(Priority::High));
     }
 
     /// The socket took less than was offered.
@@ -412,6 +488,8 @@ impl Outputs {
         }
         self.owed.remove(&slot);
         self.rows[slot as usize].flags &= !OWES;
+        let kept = |cursor: &&Cursor| !priorities.contains(&cursor.priority);
+        self.set_cursors(slot, self.cursors.of(slot).iter().filter(kept).copied().collect());
     }
 
     /// Forgets everything. The row can be freed then.
@@ -422,6 +500,7 @@ impl Outputs {
             messages.release(MessageId(row.partial));
             self.partials -= 1;
         }
+        self.positions.forget(slot);
         *row = EMPTY; // the dirty lists may still name the row; `next_dirty` passes over it
     }
 
@@ -462,9 +541,19 @@ impl Outputs {
         assert_eq!(self.rows[slot as usize].rings[0].len(), behind + 1);
     }
 
-    /// Checks sums, lists and the references that the rings hold.
+    /// Adds the references that the rings hold.
+    pub fn count_references(&self, references: &mut FxHashMap<MessageId, u32>) {
+        for (slot, row) in self.rows.iter().enumerate() {
+            let queued = Priority::ALL.into_iter().flat_map(|priority| self.ring(slot as u32, priority));
+            let partial = (row.partial != MessageId::NONE).then_some(MessageId(row.partial));
+            for id in queued.chain(partial) {
+                *references.entry(id).or_default() += 1;
+            }
+        }
+    }
+
+    /// Checks sums, lists, flags and side tables.
     pub fn invariants(&self, messages: &Messages) {
-        let mut references: FxHashMap<MessageId, u32> = FxHashMap::default();
         let (mut entries, mut blocked) = (0, 0);
         let (mut all_bytes, mut blocked_bytes) = (0, 0);
         for (slot, row) in self.rows.iter().enumerate() {
@@ -472,17 +561,15 @@ impl Outputs {
             let mut bytes = 0;
             for priority in Priority::ALL {
                 for id in self.ring(slot, priority) {
-                    *references.entry(id).or_default() += 1;
                     bytes += messages.frame(id).len() as u64;
                     assert_eq!(messages.description(id).priority, priority);
                 }
                 let is_dirty = row.flags & DIRTY[priority.index()] != 0;
                 assert!(!is_dirty || self.dirty[priority.index()].contains(&slot), "row {slot} is on no list");
             }
-            if row.partial != MessageId::NONE {
-                *references.entry(MessageId(row.partial)).or_default() += 1;
-            }
             assert_eq!(row.queued_bytes, bytes);
+            assert_eq!(row.flags & BEHIND != 0, !self.cursors.of(slot).is_empty());
+            assert_eq!(row.flags & OWES_POSITION != 0, self.positions.is_owed(slot));
             assert_eq!(row.flags & OWES != 0, self.owed.contains_key(&slot));
             entries += self.len(slot);
             all_bytes += row.queued_bytes;
@@ -494,9 +581,6 @@ impl Outputs {
         assert_eq!((self.entries, self.blocked_entries), (entries, blocked));
         assert_eq!((self.bytes, self.blocked_bytes), (all_bytes, blocked_bytes));
         assert_eq!(self.partials, self.rows.iter().filter(|row| row.partial != MessageId::NONE).count());
-        for id in messages.ids() {
-            assert_eq!(references.get(&id).copied().unwrap_or(0), messages.references(id));
-        }
     }
 }
 
@@ -504,29 +588,14 @@ fn weighted(bytes: usize) -> i32 {
     i32::try_from(bytes).unwrap_or(i32::MAX).saturating_mul(NORMAL_WEIGHT)
 }
 
-/// Adds `loss` to what is owed if both are of one kind and session.
-fn merge(owed: &mut Owed, loss: Owed) -> bool {
-    match (owed, loss) {
-        (Owed::Session { session, from, to }, Owed::Session { session: s, from: f, to: t }) if *session == s => {
-            *from = (*from).min(f);
-            *to = (*to).max(t);
-            true
-        }
-        (Owed::Direct { count }, Owed::Direct { count: more }) => {
-            *count += more;
-            true
-        }
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::limits::BATCH_BYTES;
     use crate::tables::messages::Description;
 
     fn store(messages: &mut Messages, priority: Priority, text: &[u8]) -> MessageId {
-        let description = Description { priority, place: None, topic: None, published_ns: 0 };
+        let description = Description::plain(priority, 0);
         messages.store(text, description, 0).unwrap()
     }
 

@@ -62,10 +62,6 @@ pub struct Sessions {
     sessions_max: usize,
 }
 
-/// As many sessions as are allowed have members.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SessionsFull;
-
 impl Sessions {
     /// An empty table. `seed` makes epochs and hashes this server's own.
     pub fn new(sessions_max: usize, seed: [u64; 4]) -> Self {
@@ -111,20 +107,17 @@ impl Sessions {
         Some(self.id(slot))
     }
 
-    /// The session of this name, made now if there is none. At the limit the oldest one without members goes.
-    ///
-    /// # Errors
-    /// [`SessionsFull`] when all have members.
-    pub fn open(&mut self, name: &str, now_ms: u64) -> Result<SessionId, SessionsFull> {
+    /// Whether there are as many sessions as are allowed.
+    pub fn is_full(&self) -> bool {
+        self.rows.len() >= self.sessions_max
+    }
+
+    /// The session of this name, made now if there is none. There must be room for it.
+    pub fn open(&mut self, name: &str, now_ms: u64) -> SessionId {
         if let Some(id) = self.find(name) {
-            return Ok(id);
+            return id;
         }
-        if self.rows.len() >= self.sessions_max {
-            if self.idle_first == NONE {
-                return Err(SessionsFull);
-            }
-            self.remove(self.idle_first);
-        }
+        assert!(!self.is_full(), "a session was made beyond the limit");
         let epoch = self.next_epoch;
         self.next_epoch = self.next_epoch.wrapping_add(1);
         let slot = self.rows.insert(Session {
@@ -143,7 +136,7 @@ impl Sessions {
         let (hasher, rows) = (&self.hasher, &self.rows);
         self.by_name.insert_unique(hash, slot, |&other| hasher.hash_one(&*rows[other as usize].name));
         self.link_idle(slot, now_ms);
-        Ok(self.id(slot))
+        self.id(slot)
     }
 
     /// The session's name.
@@ -268,14 +261,15 @@ impl Sessions {
         }
     }
 
-    /// Forgets sessions that had no member and no message for `life_ms`; at most `budget` of them.
-    pub fn expire(&mut self, now_ms: u64, life_ms: u64, budget: usize) {
-        for _ in 0..budget {
-            match self.next_expiry_ms(life_ms) {
-                Some(due) if due <= now_ms => self.remove(self.idle_first),
-                _ => return,
-            }
+    /// Forgets the session that has been without members and messages longest, if that began at `since_ms` or before.
+    pub fn remove_idle(&mut self, since_ms: u64) -> Option<SessionId> {
+        let oldest = self.rows.get(self.idle_first as usize)?;
+        if oldest.idle_since_ms > since_ms {
+            return None;
         }
+        let id = self.id(self.idle_first);
+        self.remove(id.slot);
+        Some(id)
     }
 
     /// When the next session may be forgotten.
@@ -417,36 +411,33 @@ mod tests {
     #[test]
     fn a_session_made_again_has_another_epoch_and_the_old_id_is_dead() {
         let mut table = sessions(10);
-        let first = table.open("a", 0).unwrap();
+        let first = table.open("a", 0);
         let epoch = table.epoch(first);
         assert_eq!(table.advance(first, 5), 1);
-        table.expire(104, 100, 10);
-        assert!(table.is_alive(first), "a message keeps it alive");
-        table.expire(105, 100, 10);
+        assert_eq!(table.remove_idle(4), None, "a message keeps it alive");
+        assert_eq!(table.remove_idle(5), Some(first));
         assert!(!table.is_alive(first) && table.is_empty());
-        let second = table.open("a", 200).unwrap();
+        let second = table.open("a", 200);
         assert_ne!(table.epoch(second), epoch);
         assert_eq!(table.head(second), 0);
     }
 
     #[test]
-    fn at_the_limit_the_oldest_without_members_goes() {
+    fn only_sessions_without_members_are_removed_the_oldest_first() {
         let mut table = sessions(2);
-        let a = table.open("a", 0).unwrap();
-        let b = table.open("b", 1).unwrap();
+        let [a, b] = [table.open("a", 0), table.open("b", 1)];
+        assert!(table.is_full());
         table.join(7, a);
-        let c = table.open("c", 2).unwrap();
-        assert!(!table.is_alive(b) && table.is_alive(a));
-        table.join(8, c);
-        assert_eq!(table.open("d", 3), Err(SessionsFull));
-        assert_eq!(table.open("a", 3), Ok(a));
+        assert_eq!(table.remove_idle(u64::MAX), Some(b));
+        assert_eq!(table.remove_idle(u64::MAX), None);
+        assert!(!table.is_full() && table.is_alive(a));
         table.invariants();
     }
 
     #[test]
     fn the_default_is_the_oldest_still_joined_and_never_the_personal_one() {
         let mut table = sessions(10);
-        let [me, a, b] = ["@u", "a", "b"].map(|name| table.open(name, 0).unwrap());
+        let [me, a, b] = ["@u", "a", "b"].map(|name| table.open(name, 0));
         table.join(1, me);
         assert_eq!(table.default_of(1), None);
         table.join(1, a);
@@ -468,7 +459,7 @@ mod tests {
             let mut table = sessions(100);
             let mut model: BTreeMap<usize, BTreeSet<u32>> = BTreeMap::new();
             for (now, (operation, connection, which)) in operations.into_iter().enumerate() {
-                let id = table.open(&format!("s{which}"), now as u64).unwrap();
+                let id = table.open(&format!("s{which}"), now as u64);
                 match operation {
                     0 | 1 => {
                         let new = model.entry(which).or_default().insert(connection);
@@ -483,7 +474,7 @@ mod tests {
                         model.values_mut().for_each(|set| { set.remove(&connection); });
                     }
                 }
-                table.expire(now as u64, 20, 1);
+                table.remove_idle((now as u64).saturating_sub(20));
                 table.invariants();
                 for (which, set) in &model {
                     let members: BTreeSet<u32> = table.find(&format!("s{which}"))

@@ -35,7 +35,7 @@ pub fn expect_within(address: SocketAddr, path: &str, expected: u64, within: Dur
     }
 }
 
-/// Waits until the server holds nothing for anybody: no row but the one that asks, no queued message or byte.
+/// Waits until the server holds nothing for anybody: no row but the one that asks, no message but what history keeps.
 #[track_caller]
 pub fn expect_empty(address: SocketAddr) {
     let look = || {
@@ -48,13 +48,9 @@ pub fn expect_empty(address: SocketAddr) {
 }
 
 fn is_empty(status: &OwnedValue) -> bool {
-    let zero = [
-        "connections.websocket",
-        "connections.authenticated",
-        "queues.messages",
-        "queues.entries",
-        "queues.blocks",
-        "queues.bytes",
-    ];
-    zero.iter().all(|path| json::number(status, path) == 0) && json::number(status, "connections.rows") <= 1
+    let zero =
+        ["connections.websocket", "connections.authenticated", "queues.entries", "queues.blocks", "history.rowsBehind"];
+    zero.iter().all(|path| json::number(status, path) == 0)
+        && json::number(status, "connections.rows") <= 1
+        && json::number(status, "queues.messages") == json::number(status, "history.messages")
 }

@@ -1,0 +1,45 @@
+//! Resume: a client that comes back goes on where it left off, if history still has all that it missed.
+
+use super::Delivery;
+use crate::message::system::Claim;
+use crate::tables::SessionId;
+use crate::tables::owed::Reason;
+
+/// What became of a client's claim to a position in a session that it is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resumed {
+    /// Where it starts: at its own position, or at the session's head.
+    pub seq: u64,
+    /// What it lost; `None` when everything it missed follows.
+    pub loss: Option<Loss>,
+}
+
+/// What cannot be recovered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// Positions, both included, where they are known.
+    pub range: Option<(u64, u64)>,
+    /// Why.
+    pub reason: Reason,
+}
+
+impl Delivery {
+    /// Lets a member of a session go on where it says it stood. What it missed is fed to it from history.
+    pub fn resume(&mut self, slot: u32, session: SessionId, claim: &Claim) -> Resumed {
+        let tables = &mut self.tables;
+        let head = tables.sessions.head(session);
+        let is_known = claim.epoch.as_ref() == Some(&tables.sessions.epoch(session));
+        let Some(seq) = claim.seq.filter(|&seq| is_known && seq <= head) else {
+            return Resumed { seq: head, loss: Some(Loss { range: None, reason: Reason::UnknownEpoch }) };
+        };
+        if !tables.history.covers(session, seq) {
+            let range = Some((seq + 1, head));
+            return Resumed { seq: head, loss: Some(Loss { range, reason: Reason::HistoryEvicted }) };
+        }
+        if seq < head {
+            tables.outputs.resume_after(slot, session, seq, &mut tables.messages);
+        }
+        self.totals.resumed += 1;
+        Resumed { seq, loss: None }
+    }
+}

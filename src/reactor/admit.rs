@@ -1,0 +1,247 @@
+//! Admission: authentication, what a client goes on with, and the welcome.
+
+use super::Core;
+use crate::auth::{Identity, Principal};
+use crate::config::limits::{RECONNECT_MAX_MS, RECONNECT_MIN_MS};
+use crate::delivery::{Answer, Loss};
+use crate::message::encode::{write_json_string, write_number};
+use crate::message::system::{Authentication, Features, Resume, parse_authentication};
+use crate::message::timestamp::format_timestamp;
+use crate::message::{Close, Envelope, ErrorCode, MessageType, ProtocolError};
+use crate::tables::connections::NEVER;
+use crate::tables::owed::Reason;
+use crate::tables::sessions::PERSONAL_PREFIX;
+use crate::tables::{SessionId, State};
+
+/// The version of the protocol that a welcome names.
+const PROTOCOL_VERSION: u64 = 1;
+
+impl Core {
+    pub(super) fn authenticate(&mut self, slot: u32, envelope: &Envelope<'_>) -> Result<(), ProtocolError> {
+        let request = parse_request(envelope)?;
+        match self.admit_user(slot, &request) {
+            Ok(session) => {
+                self.metrics.authenticated += 1;
+                let losses = self.welcome(slot, envelope.id, session, request.resume.as_ref());
+                for (name, loss) in losses {
+                    self.delivery.send_gap(slot, &name, loss.range, loss.reason);
+                }
+            }
+            Err(error) => {
+                self.metrics.authentication_failures += 1;
+                self.delivery.totals.errors[error.code as usize] += 1;
+                self.send_failure(slot, envelope.id, &error);
+                self.finish(slot, Close::of_authentication(error.code));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks who it is and what it may, and opens the row.
+    fn admit_user(&mut self, slot: u32, request: &Authentication) -> Result<Option<SessionId>, ProtocolError> {
+        if self.draining.is_some() {
+            return Err(ErrorCode::Draining.into());
+        }
+        let identity = self.policy.authenticate(&request.token)?;
+        self.check_user_room(&identity)?;
+        let name = request.session_id.as_deref();
+        let user = Principal { user_id: &identity.user_id, is_service: identity.is_service };
+        if name.is_some_and(|name| !self.policy.may_join(user, name)) {
+            return Err(ErrorCode::SessionForbidden.into());
+        }
+        let personal = self.delivery.open_session(&format!("{PERSONAL_PREFIX}{}", identity.user_id))?;
+        self.delivery.tables.sessions.join(slot, personal);
+        self.open_row(slot, personal, identity.is_service, request);
+        if let Some(connection_id) = request.resume.as_ref().and_then(|resume| resume.connection_id) {
+            self.take_over(slot, personal, connection_id);
+        }
+        name.map(|name| self.join_session(slot, name)).transpose()
+    }
+
+    fn check_user_room(&self, identity: &Identity) -> Result<(), ProtocolError> {
+        let sessions = &self.delivery.tables.sessions;
+        let personal = sessions.find(&format!("{PERSONAL_PREFIX}{}", identity.user_id));
+        let open = personal.map_or(0, |id| sessions.members(id).len());
+        if open >= self.policy.connections_per_user_max() {
+            return Err(ProtocolError::with_message(ErrorCode::RateLimited, "Too many connections of this user."));
+        }
+        Ok(())
+    }
+
+    fn open_row(&mut self, slot: u32, personal: SessionId, is_service: bool, request: &Authentication) {
+        let connections = &mut self.delivery.tables.connections;
+        connections.times[slot as usize].deadline_ms = NEVER;
+        connections.set_state(slot, State::Open);
+        let profile = connections.profile_mut(slot);
+        profile.personal = Some(personal);
+        profile.is_service = is_service;
+        profile.features = request.features;
+        profile.echo = request.echo;
+        if request.features.resume {
+            self.delivery.tables.outputs.track(slot);
+        }
+    }
+
+    /// The row goes on for another connection of its user, living or ended: in its sessions, where it still may be in
+    /// them. Whoever asks for another's, or for one that nobody knows, gets nothing.
+    fn take_over(&mut self, slot: u32, personal: SessionId, connection_id: u128) {
+        if let Some(old) = self.delivery.tables.connections.find(connection_id)
+            && old != slot
+            && self.delivery.tables.connections.profile(old).personal == Some(personal)
+            && self.delivery.tables.connections.state(old) == State::Open
+        {
+            self.close(old, Close::TAKEN_OVER);
+        }
+        let tables = &mut self.delivery.tables;
+        let Some(departure) = tables.departed.take(connection_id, personal) else {
+            return;
+        };
+        self.metrics.takeovers += 1;
+        for key in departure.keys {
+            tables.connections.add_alias(slot, key);
+        }
+        for id in departure.sessions {
+            if self.delivery.tables.sessions.is_alive(id) {
+                let name = self.delivery.tables.sessions.name(id).to_owned();
+                if let Err(error) = self.join_session(slot, &name) {
+                    log::debug!("a session of connection={connection_id:032x} is not joined again: {error}");
+                }
+            }
+        }
+    }
+
+    /// Again on a live connection: it refreshes the token, and nothing else may change.
+    pub(super) fn authenticate_again(&mut self, slot: u32, envelope: &Envelope<'_>) -> Result<(), ProtocolError> {
+        const OTHER_USER: ProtocolError =
+            ProtocolError::bad_field("payload.token", "This connection belongs to another user.");
+        const OTHER_SESSION: ProtocolError =
+            ProtocolError::bad_field("payload.sessionId", "This connection is not in that session; use hashi:join.");
+        let request = parse_request(envelope)?;
+        let identity = self.policy.authenticate(&request.token)?;
+        if identity.user_id != self.user_id(slot) {
+            return Err(OTHER_USER);
+        }
+        let sessions = &self.delivery.tables.sessions;
+        let session = request.session_id.as_deref().map(|name| sessions.find(name));
+        let is_joined = |id: Option<SessionId>| id.is_some_and(|id| sessions.is_member(slot, id));
+        if session.is_some_and(|id| !is_joined(id)) {
+            return Err(OTHER_SESSION);
+        }
+        let default = sessions.default_of(slot);
+        self.delivery.tables.connections.profile_mut(slot).is_service = identity.is_service;
+        self.welcome(slot, envelope.id, default, None);
+        Ok(())
+    }
+
+    /// Answers an authentication. Lets the client go on where it asks to; what it has lost is for the caller to tell it.
+    fn welcome(
+        &mut self,
+        slot: u32,
+        reply_to: Option<&str>,
+        session: Option<SessionId>,
+        resume: Option<&Resume>,
+    ) -> Vec<(String, Loss)> {
+        let (positions, losses) = self.positions(slot, resume);
+        let payload = self.welcome_payload(slot, session, &positions);
+        let tables = &self.delivery.tables;
+        let name = session.map(|id| tables.sessions.name(id).to_owned());
+        log::debug!(
+            "authenticated connection={:032x} user={:?} session={:?}",
+            tables.connections.profile(slot).connection_id,
+            self.user_id(slot),
+            name.as_deref().unwrap_or("")
+        );
+        let answer =
+            Answer { kind: MessageType::AUTHENTICATION, reply_to, session_id: name.as_deref(), payload: &payload };
+        self.delivery.answer(slot, &answer);
+        losses
+    }
+
+    /// The positions of a welcome as JSON, and what the client has lost. Claims to sessions that the row is not in are
+    /// answered as lost, whether there is such a session or not.
+    fn positions(&mut self, slot: u32, resume: Option<&Resume>) -> (Vec<u8>, Vec<(String, Loss)>) {
+        let claims = resume.map_or(&[][..], |resume| &resume.positions);
+        let personal = self.delivery.tables.connections.profile(slot).personal;
+        let sessions = &self.delivery.tables.sessions;
+        let others = sessions.of_connection(slot).filter(|id| Some(*id) != personal);
+        let joined: Vec<SessionId> = others.chain(personal).collect();
+        let mut out = Vec::new();
+        let mut losses = Vec::new();
+        for &id in &joined {
+            let name = self.delivery.tables.sessions.name(id).to_owned();
+            let claim = claims.iter().find(|(claimed, _)| *claimed == name).map(|(_, claim)| claim);
+            let resumed = claim.map(|claim| self.delivery.resume(slot, id, claim));
+            let seq = resumed.map_or(self.delivery.tables.sessions.head(id), |resumed| resumed.seq);
+            separate(&mut out);
+            self.write_position(&mut out, id, seq, resumed.map(|resumed| resumed.loss.is_none()));
+            losses.extend(resumed.and_then(|resumed| resumed.loss).map(|loss| (name, loss)));
+        }
+        let sessions = &self.delivery.tables.sessions;
+        for (name, _) in claims.iter().filter(|(name, _)| !joined.iter().any(|&id| sessions.name(id) == name)) {
+            separate(&mut out);
+            out.extend_from_slice(b"{\"sessionId\":");
+            write_json_string(&mut out, name);
+            out.extend_from_slice(b",\"epoch\":null,\"seq\":null,\"recovered\":false}");
+            losses.push((name.clone(), Loss { range: None, reason: Reason::UnknownEpoch }));
+        }
+        (out, losses)
+    }
+
+    fn welcome_payload(&self, slot: u32, session: Option<SessionId>, positions: &[u8]) -> Vec<u8> {
+        let sessions = &self.delivery.tables.sessions;
+        let profile = self.delivery.tables.connections.profile(slot);
+        let mut out = Vec::with_capacity(512);
+        out.extend_from_slice(b"{\"success\":true,\"protocol\":");
+        write_number(&mut out, PROTOCOL_VERSION);
+        out.extend_from_slice(b",\"server\":");
+        write_json_string(&mut out, concat!("hashi/", env!("CARGO_PKG_VERSION")));
+        out.extend_from_slice(format!(",\"connectionId\":\"{:032x}\",\"userId\":", profile.connection_id).as_bytes());
+        write_json_string(&mut out, &self.user_id(slot));
+        if let Some(session) = session {
+            out.extend_from_slice(b",\"sessionId\":");
+            write_json_string(&mut out, sessions.name(session));
+        }
+        out.extend_from_slice(b",\"features\":");
+        out.extend_from_slice(features_json(profile.features).as_bytes());
+        out.extend_from_slice(b",\"positions\":[");
+        out.extend_from_slice(positions);
+        out.extend_from_slice(b"],\"heartbeatInterval\":");
+        write_number(&mut out, self.config.heartbeat_interval_ms);
+        out.extend_from_slice(b",\"maxMessageBytes\":");
+        write_number(&mut out, u64::from(self.message_bytes_max(profile.is_service)));
+        out.extend_from_slice(b",\"serverTime\":\"");
+        out.extend_from_slice(&format_timestamp(self.delivery.now.unix_ms));
+        let reconnect = format!("\",\"reconnect\":{{\"minMs\":{RECONNECT_MIN_MS},\"maxMs\":{RECONNECT_MAX_MS}}}}}");
+        out.extend_from_slice(reconnect.as_bytes());
+        out
+    }
+
+    fn send_failure(&mut self, slot: u32, reply_to: Option<&str>, error: &ProtocolError) {
+        let mut payload = b"{\"success\":false,".to_vec();
+        error.write_members(&mut payload);
+        payload.push(b'}');
+        let answer = Answer { kind: MessageType::AUTHENTICATION, reply_to, session_id: None, payload: &payload };
+        self.delivery.answer(slot, &answer);
+    }
+}
+
+/// The payload of an `authentication`; the envelope's session counts where the payload has none.
+fn parse_request(envelope: &Envelope<'_>) -> Result<Authentication, ProtocolError> {
+    let mut request = parse_authentication(envelope.payload.unwrap_or_default())?;
+    if request.session_id.is_none() {
+        request.session_id = envelope.session_id.map(str::to_owned);
+    }
+    Ok(request)
+}
+
+fn features_json(features: Features) -> String {
+    let on: Vec<String> =
+        features.named().iter().filter(|(_, is_on)| *is_on).map(|(name, _)| format!("\"{name}\"")).collect();
+    format!("[{}]", on.join(","))
+}
+
+fn separate(list: &mut Vec<u8>) {
+    if !list.is_empty() {
+        list.push(b',');
+    }
+}

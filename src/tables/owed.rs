@@ -1,0 +1,68 @@
+//! What was lost to a row and is not told yet.
+
+use super::SessionId;
+
+/// Why something was lost, as `hashi:gap` says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The row's queue was over its limits.
+    QueueOverflow,
+    /// History no longer had it when the row's turn came.
+    HistoryEvicted,
+    /// The position that the client came back with is none of this life of the session.
+    UnknownEpoch,
+}
+
+impl Reason {
+    /// All reasons.
+    pub const ALL: [Self; 3] = [Self::QueueOverflow, Self::HistoryEvicted, Self::UnknownEpoch];
+
+    /// The name in the protocol.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::QueueOverflow => "queue_overflow",
+            Self::HistoryEvicted => "history_evicted",
+            Self::UnknownEpoch => "unknown_epoch",
+        }
+    }
+}
+
+/// A loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owed {
+    /// Messages of a session: at least one of `from..=to`.
+    Session {
+        /// The session.
+        session: SessionId,
+        /// The lowest position lost.
+        from: u64,
+        /// The highest position lost.
+        to: u64,
+        /// Why.
+        reason: Reason,
+    },
+    /// Messages without a sequence, by a full queue.
+    Direct {
+        /// How many.
+        count: u64,
+    },
+}
+
+/// Adds `loss` to what is owed if both are of one kind, session and reason.
+pub(super) fn merge(owed: &mut Owed, loss: Owed) -> bool {
+    match (owed, loss) {
+        (
+            Owed::Session { session, from, to, reason },
+            Owed::Session { session: other, from: lower, to: upper, reason: why },
+        ) if (*session, *reason) == (other, why) => {
+            *from = (*from).min(lower);
+            *to = (*to).max(upper);
+            true
+        }
+        (Owed::Direct { count }, Owed::Direct { count: more }) => {
+            *count += more;
+            true
+        }
+        _ => false,
+    }
+}
