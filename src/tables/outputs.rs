@@ -480,16 +480,15 @@ impl Outputs {
         }
     }
 
-    /// Forgets what is queued of these priorities, and what is owed, but not the rest of a message in progress: what
-    /// follows must start on a frame boundary.
+    /// Forgets what is queued of these priorities, what is owed and what history would feed, but not the rest of a message
+    /// in progress: what follows must start on a frame boundary.
     pub fn forget(&mut self, slot: u32, priorities: &[Priority], messages: &mut Messages) {
         for &priority in priorities {
             self.retain(slot, priority, messages, |_, _| false);
         }
         self.owed.remove(&slot);
         self.rows[slot as usize].flags &= !OWES;
-        let kept = |cursor: &&Cursor| !priorities.contains(&cursor.priority);
-        self.set_cursors(slot, self.cursors.of(slot).iter().filter(kept).copied().collect());
+        self.set_cursors(slot, Vec::new());
     }
 
     /// Forgets everything. The row can be freed then.
