@@ -1,5 +1,5 @@
-//! How messages wait for a client and leave to it: priorities, the limits of its queue, conflation, declared losses,
-//! and what a slow client must not do to others (DESIGN.md, sections 1 and 3).
+//! How messages wait for a client and leave to it: priorities, the limits of its queue, conflation, catch-up from history,
+//! declared losses, and what a slow client must not do to others (DESIGN.md, sections 1 and 3).
 
 mod common;
 
@@ -34,6 +34,10 @@ const ROOMY: Env = &[
 
 /// Queues of ten messages.
 const TEN: Env = &[("WEBSOCKET_MESSAGE_QUEUE_SIZE", "10"), ("HASHI_SLOW_MS", "60000")];
+
+/// Queues of ten messages, and histories of as many.
+const FORGETFUL: Env =
+    &[("WEBSOCKET_MESSAGE_QUEUE_SIZE", "10"), ("HASHI_HISTORY_MESSAGES", "10"), ("HASHI_SLOW_MS", "60000")];
 
 fn start(env: Env) -> TestServer {
     TestServer::spawn_process(env)

@@ -32,7 +32,7 @@ fn the_newest_of_a_key_survives_in_its_own_place() {
         keyed("a7", "a"),
     ]);
     assert_eq!(counter(&server, "conflated"), 7);
-    assert_eq!(counter(&server, "dropped"), 0, "conflation made room enough");
+    assert_eq!(counter(&server, "catchUps"), 0, "conflation made room enough");
     let received = Received::all_until(&mut stalled.slow, "a7");
     assert_eq!(received.story(), ["x", "y", "b2", "z", "a7"]);
     assert_eq!(received.ids_of("filler"), numbered("filler", 1..=stalled.sent), "fillers have no key");
@@ -51,7 +51,7 @@ fn a_key_is_of_one_session_and_type() {
     ];
     let same = numbered("old", 1..=8);
     stalled.publish(&[different.to_vec(), same.iter().map(|id| keyed(id, "old")).collect()].concat());
-    assert_eq!((counter(&server, "conflated"), counter(&server, "dropped")), (7, 0));
+    assert_eq!((counter(&server, "conflated"), counter(&server, "catchUps")), (7, 0));
     let received = Received::all_until(&mut stalled.slow, "old-8");
     assert_eq!(received.story(), ["custom", "other-type", "other-session", "other-key", "old-8"]);
 }
@@ -85,7 +85,24 @@ fn a_long_run_of_updates_keeps_the_newest_of_each() {
     assert!(kept.ends_with(&["update-2998", "update-2999", "update-3000"]), "{kept:?}");
     assert_eq!(received.ids_of("filler").len(), stalled.sent);
     assert_eq!(counter(&server, "conflated"), UPDATES - kept.len());
-    assert_eq!((counter(&server, "dropped"), received.gaps().len()), (0, 0));
+    assert_eq!((counter(&server, "catchUps"), received.gaps().len()), (0, 0));
+}
+
+/// What a newer message has replaced in history never reaches a row that is behind, and is no loss: the others of a history
+/// that is far smaller than the run of updates stay.
+#[test]
+fn a_row_that_is_behind_gets_the_newest_of_a_key_from_history() {
+    const UPDATES: usize = 1_000;
+    let server = start(&[("WEBSOCKET_MESSAGE_QUEUE_SIZE", "10"), ("HASHI_HISTORY_MESSAGES", "40")]);
+    let mut stalled = Stalled::new(&server, "normal");
+    stalled.publish(&numbered("plain", 1..=12).iter().map(|id| message(id, "normal")).collect::<Vec<_>>());
+    assert_eq!(counter(&server, "catchUps"), 1);
+    stalled.publish(&numbered("update", 1..=UPDATES).iter().map(|id| keyed(id, "same")).collect::<Vec<_>>());
+    stalled.publish(&[message("end", "normal")]);
+    let received = Received::all_until(&mut stalled.slow, "end");
+    let expected = [numbered("plain", 1..=12), vec![format!("update-{UPDATES}"), "end".to_owned()]].concat();
+    assert_eq!(received.story(), expected);
+    assert_eq!((counter(&server, "conflated"), counter(&server, "historyEvicted")), (0, 0));
 }
 
 /// Updates of an operation have its id as their key without saying so.

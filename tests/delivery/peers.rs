@@ -18,7 +18,7 @@ const ROUND_TRIPS: usize = 150;
 /// The machine may stall for reasons of its own. A delay fails the test only if it shows every time.
 const ATTEMPTS: usize = 3;
 
-/// A queue that overflows all the time, with conflation and drops in every turn of the loop.
+/// A queue that is over its limits again and again, and a row that stays behind.
 #[test]
 fn an_overflowing_client_delays_nobody() {
     expect_no_delay(|| start(TEN));

@@ -28,6 +28,20 @@ impl Received {
         panic!("{id} does not come");
     }
 
+    /// Reads until each of these messages has come.
+    #[track_caller]
+    pub fn until_each(client: &mut Client, ids: &[&str]) -> Self {
+        let mut messages = Vec::new();
+        let mut missing: BTreeSet<_> = ids.iter().copied().collect();
+        while !missing.is_empty() {
+            assert!(messages.len() < MESSAGES_MAX, "{missing:?} do not come");
+            let message = client.receive();
+            missing.remove(json::string(&message, "id"));
+            messages.push(message);
+        }
+        Self(messages)
+    }
+
     /// Reads up to this message, and checks that nothing more comes.
     #[track_caller]
     pub fn all_until(client: &mut Client, id: &str) -> Self {
@@ -83,11 +97,14 @@ impl Received {
     }
 }
 
-/// The positions that a declared loss of this session covers.
+/// The positions that a declared loss of this session covers. Only history loses messages of a session.
 #[track_caller]
 pub fn gap_range(gap: &OwnedValue, session: &str) -> Option<std::ops::RangeInclusive<u64>> {
-    assert!(json::is(gap, "reason", "queue_overflow"), "{}", gap.encode());
-    json::is(gap, "sessionId", session).then(|| json::number(gap, "from")..=json::number(gap, "to"))
+    if !json::is(gap, "sessionId", session) {
+        return None;
+    }
+    assert!(json::is(gap, "reason", "history_evicted"), "{}", gap.encode());
+    Some(json::number(gap, "from")..=json::number(gap, "to"))
 }
 
 pub fn is_gap(message: &OwnedValue) -> bool {

@@ -124,6 +124,18 @@ pub fn stable_entries(server: &TestServer) -> usize {
     wait::until(PATIENCE, look).unwrap_or_else(|entries| panic!("the queue does not settle, last at {entries}"))
 }
 
+/// Rows that history feeds.
+#[track_caller]
+pub fn rows_behind(server: &TestServer) -> usize {
+    json::number(&status::read(server.address), "history.rowsBehind") as usize
+}
+
+/// Losses told, by reason.
+#[track_caller]
+pub fn gaps_told(server: &TestServer, reason: &str) -> usize {
+    json::number(&status::read(server.address), &format!("gaps.{reason}")) as usize
+}
+
 /// A counter of the status.
 #[track_caller]
 pub fn counter(server: &TestServer, name: &str) -> usize {
