@@ -38,7 +38,14 @@ use simd_json::json;
 
 /// A configuration for one test: an ephemeral port, queues that take what a test sends.
 fn config() -> Config {
-    Config { port: 0, queue_messages: 20_000, queue_bytes: 64 << 20, workers: 4, ..Config::default() }
+    Config {
+        port: 0,
+        queue_messages: 20_000,
+        queue_bytes: 64 << 20,
+        history_bytes: 64 << 20,
+        workers: 4,
+        ..Config::default()
+    }
 }
 
 fn builder() -> ServerBuilder {

@@ -163,20 +163,6 @@ fn what_is_not_offered_yet_is_refused() {
         assert!(json::is(&error, "payload.field", member), "{text}: {}", error.encode());
         assert!(json::is(&error, "replyTo", "m1"), "{text}: {}", error.encode());
     }
-    let resume = json!({"sessionId": "s2", "resume": {"epoch": "e", "seq": 1}});
-    let error = client.expect_error(&envelope("m1", "hashi:join", resume).encode(), "bad_message");
-    assert!(json::is(&error, "payload.field", "payload.resume"), "{}", error.encode());
     client.expect_nothing();
     other.expect_nothing();
-    resume_at_authentication(&server);
-}
-
-#[track_caller]
-fn resume_at_authentication(server: &super::common::server::TestServer) {
-    let mut client = Client::anonymous(server.address);
-    let payload = json!({"token": "user-1", "resume": {"positions": []}});
-    let error = client.expect_error(&envelope("a1", "authentication", payload).encode(), "bad_message");
-    assert!(json::is(&error, "payload.field", "payload.resume"), "{}", error.encode());
-    let welcome = client.authenticate(json!({"token": "user-1"}));
-    assert!(json::boolean(&welcome, "payload.success"), "without it: {}", welcome.encode());
 }
