@@ -134,7 +134,8 @@ impl Core {
                 let profile = connections.profile(slot);
                 match connections.state(slot) {
                     State::Closing => profile.closing.is_written,
-                    _ => profile.connected_ms + UNAUTHENTICATED_GRACE_MS <= now_ms,
+                    // Both times are cut to milliseconds: strictly later, so that it had all of its time.
+                    _ => profile.connected_ms + UNAUTHENTICATED_GRACE_MS < now_ms,
                 }
             })
             .min_by_key(|&slot| (connections.state(slot) != State::Closing, connections.profile(slot).connected_ms));
