@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod control;
+pub mod flood;
 pub mod frame;
 pub mod http;
 pub mod json;

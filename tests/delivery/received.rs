@@ -6,6 +6,8 @@ use simd_json::OwnedValue;
 use simd_json::prelude::*;
 use std::collections::BTreeSet;
 
+pub use super::common::flood::numbered;
+
 /// More messages than any test sends.
 const MESSAGES_MAX: usize = 100_000;
 
@@ -109,9 +111,4 @@ pub fn gap_range(gap: &OwnedValue, session: &str) -> Option<std::ops::RangeInclu
 
 pub fn is_gap(message: &OwnedValue) -> bool {
     json::is(message, "type", "hashi:gap")
-}
-
-/// `prefix-1` to `prefix-count`, from `first` on.
-pub fn numbered(prefix: &str, numbers: std::ops::RangeInclusive<usize>) -> Vec<String> {
-    numbers.map(|number| format!("{prefix}-{number}")).collect()
 }
