@@ -57,6 +57,7 @@ impl Core {
 
     /// The server drains: lets what is queued go out, and closes after it. The row takes part in nothing from now on.
     pub(super) fn flush_and_close(&mut self, slot: u32) {
+        self.tell_positions(slot);
         if self.delivery.tables.outputs.is_idle(slot) {
             self.finish(slot, Close::DRAINING);
             return;

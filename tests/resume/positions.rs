@@ -106,6 +106,21 @@ fn a_position_is_told_before_a_close() {
     old.ws.expect_close(4509);
 }
 
+/// The same at the end of the server.
+#[test]
+fn a_position_is_told_before_the_server_goes() {
+    let config = hashi::Config { port: 0, drain_ms: 300, ..hashi::Config::default() };
+    let server = TestServer::start(config);
+    let mut client = connect(&server, "reader", &["resume"]);
+    client.send(&message("own-1", "normal"));
+    expect_position(&mut client, 1);
+    client.send(&message("own-2", "normal"));
+    server.handle().shutdown();
+    assert!(json::is(&client.receive(), "type", "hashi:drain"));
+    expect_position(&mut client, 2);
+    client.ws.expect_close(4000);
+}
+
 /// In every session by itself.
 #[test]
 fn each_session_has_its_own_position() {
