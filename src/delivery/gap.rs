@@ -6,7 +6,7 @@ use crate::message::encode::{write_json_string, write_number};
 use crate::tables::owed::{Owed, Reason};
 
 impl Delivery {
-    /// Puts the gaps a row is owed at the front of its queue.
+    /// Puts the gaps a row is owed before all that it holds of sessions.
     pub fn pay_gaps(&mut self, slot: u32) {
         for owed in self.tables.outputs.take_owed(slot) {
             let payload = match owed {

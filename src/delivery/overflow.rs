@@ -258,6 +258,6 @@ mod tests {
         assert_eq!(bench.delivery.enforce_queue_limits(0, LIMITS), Verdict::Within);
         let queued = bench.queued();
         let gap = r#"{"sessionId":"s","from":1,"to":10,"reason":"history_evicted"}"#;
-        assert_eq!(queued[..3], [gap, r#"{"direct":2,"reason":"queue_overflow"}"#, "10"]);
+        assert_eq!(queued[..3], [r#"{"direct":2,"reason":"queue_overflow"}"#, gap, "10"]);
     }
 }

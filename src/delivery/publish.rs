@@ -236,12 +236,11 @@ impl Delivery {
         Ok(())
     }
 
-    /// Encodes a system message and puts it at the front of the row's queue.
+    /// Encodes a system message and puts it before all messages of sessions in the row's queue.
     pub fn push_answer_first(&mut self, slot: u32, kind: &str, payload: &[u8]) {
         self.encode_answer(&Answer { kind, reply_to: None, session_id: None, payload });
         let message = self.store_system();
-        let bytes = self.tables.messages.frame(message).len() as u32;
-        self.tables.outputs.push_front(slot, message, bytes);
+        self.tables.outputs.push_before_sessions(slot, message, &self.tables.messages);
     }
 
     fn plain(&self, priority: Priority) -> Description {

@@ -523,21 +523,21 @@ impl Outputs {
         self.owed.remove(&slot).unwrap_or_default()
     }
 
-    /// Puts a message at the very front of the row: it leaves next, after the rest of one in progress. O(high ring); only
-    /// gaps need it.
-    pub fn push_front(&mut self, slot: u32, id: MessageId, bytes: u32) {
-        let mut waiting = Vec::new();
-        let row = &mut self.rows[slot as usize];
-        while let Some(value) = self.pool.pop(&mut row.rings[0]) {
-            waiting.push(value);
-        }
-        let behind = waiting.len();
-        self.push(slot, Priority::High, id, bytes);
+    /// Puts a message before all messages of sessions that the row holds. It leaves after the rest of one in progress and
+    /// after leading messages that are in no session: a welcome stays first. O(high ring); only gaps need it.
+    pub fn push_before_sessions(&mut self, slot: u32, id: MessageId, messages: &Messages) {
         let ring = &mut self.rows[slot as usize].rings[0];
-        for value in waiting {
+        let waiting: Vec<u32> = std::iter::from_fn(|| self.pool.pop(ring)).collect();
+        let is_of_session = |value: &u32| messages.description(MessageId(*value)).place.is_some();
+        let (before, behind) = waiting.split_at(waiting.iter().position(is_of_session).unwrap_or(waiting.len()));
+        for &value in before {
             self.pool.push(ring, value);
         }
-        assert_eq!(self.rows[slot as usize].rings[0].len(), behind + 1);
+        self.push(slot, Priority::High, id, messages.frame(id).len() as u32);
+        let ring = &mut self.rows[slot as usize].rings[0];
+        for &value in behind {
+            self.pool.push(ring, value);
+        }
     }
 
     /// Adds the references that the rings hold.
@@ -591,7 +591,7 @@ fn weighted(bytes: usize) -> i32 {
 mod tests {
     use super::*;
     use crate::config::limits::BATCH_BYTES;
-    use crate::tables::messages::Description;
+    use crate::tables::messages::{Description, Place};
 
     fn store(messages: &mut Messages, priority: Priority, text: &[u8]) -> MessageId {
         let description = Description::plain(priority, 0);
@@ -613,6 +613,13 @@ mod tests {
 
         fn push(&mut self, priority: Priority, text: &[u8]) {
             let id = store(&mut self.messages, priority, text);
+            self.outputs.push(0, priority, id, text.len() as u32);
+        }
+
+        fn push_of_session(&mut self, priority: Priority, text: &[u8]) {
+            let session = SessionId { slot: 0, generation: 0 };
+            let description = Description { place: Some(Place { session, seq: 1 }), ..Description::plain(priority, 0) };
+            let id = self.messages.store(text, description, 0).unwrap();
             self.outputs.push(0, priority, id, text.len() as u32);
         }
 
@@ -702,12 +709,21 @@ mod tests {
     }
 
     #[test]
-    fn losses_of_one_session_become_one_range_and_the_gap_goes_to_the_front() {
+    fn a_gap_goes_before_what_is_of_a_session_and_behind_an_answer() {
         let mut bench = Bench::new();
-        bench.push(Priority::High, b"h");
-        let id = store(&mut bench.messages, Priority::High, b"gap");
-        bench.outputs.push_front(0, id, 3);
-        assert_eq!(bench.write(100), b"gaph");
+        bench.push(Priority::High, b"welcome ");
+        bench.push_of_session(Priority::High, b"h");
+        bench.push(Priority::High, b"answer");
+        for gap in [&b"gap-1 "[..], b"gap-2 "] {
+            let id = store(&mut bench.messages, Priority::High, gap);
+            bench.outputs.push_before_sessions(0, id, &bench.messages);
+        }
+        assert_eq!(bench.write(100), b"welcome gap-1 gap-2 hanswer");
+    }
+
+    #[test]
+    fn losses_that_are_not_told_yet_become_one() {
+        let mut bench = Bench::new();
         bench.outputs.owe(0, Owed::Direct { count: 1 });
         bench.outputs.owe(0, Owed::Direct { count: 2 });
         assert_eq!(bench.outputs.take_owed(0), [Owed::Direct { count: 3 }]);
