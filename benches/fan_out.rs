@@ -18,6 +18,7 @@ const MESSAGE: Publication<'static> = Publication {
     key: Some("op-7"),
     reply_to: None,
     meta: None,
+    expires_in_ms: None,
     payload: br#"{"operationId":"op-7","progress":0.5}"#,
 };
 

@@ -7,6 +7,8 @@ mod common;
 mod conflation;
 #[path = "delivery/direct.rs"]
 mod direct;
+#[path = "delivery/expiry.rs"]
+mod expiry;
 #[path = "delivery/overflow.rs"]
 mod overflow;
 #[path = "delivery/peers.rs"]

@@ -8,6 +8,8 @@ mod authentication;
 mod claims;
 #[path = "resume/cuts.rs"]
 mod cuts;
+#[path = "resume/expiry.rs"]
+mod expiry;
 #[path = "resume/join.rs"]
 mod join;
 #[path = "resume/memory.rs"]

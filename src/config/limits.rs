@@ -75,6 +75,12 @@ pub const FEED_WORK_PER_TICK: usize = WORK_PER_TICK / 4;
 pub const EVICTIONS_PER_MESSAGE: usize = 64;
 /// Kept messages that may be evicted in one tick because they are old.
 pub const EVICTIONS_PER_TICK: usize = 4096;
+/// Work of one tick that takes messages out which have expired.
+pub const EXPIRY_WORK_PER_TICK: usize = WORK_PER_TICK / 8;
+/// Ranges of expired positions that one session remembers for clients that come back.
+pub const EXPIRED_RANGES_MAX: usize = 16;
+/// Losses that one row is owed before those that could be told apart are told as one.
+pub const OWED_APART_MAX: usize = 16;
 /// Sessions whose positions one `authentication` may name.
 pub const RESUME_POSITIONS_MAX: usize = 256;
 /// A client is told its positions at most so often, in milliseconds.

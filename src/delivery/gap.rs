@@ -10,7 +10,10 @@ impl Delivery {
     pub fn pay_gaps(&mut self, slot: u32) {
         for owed in self.tables.outputs.take_owed(slot) {
             let payload = match owed {
-                Owed::Direct { count } => direct_payload(count),
+                Owed::Direct { count, reason } => {
+                    self.totals.gaps[reason as usize] += 1;
+                    direct_payload(count, reason)
+                }
                 // The next life of a session that is gone has another epoch.
                 Owed::Session { session, .. } if !self.tables.sessions.is_alive(session) => continue,
                 Owed::Session { session, from, to, reason } => {
@@ -30,10 +33,10 @@ impl Delivery {
     }
 }
 
-fn direct_payload(count: u64) -> Vec<u8> {
+fn direct_payload(count: u64, reason: Reason) -> Vec<u8> {
     let mut out = b"{\"direct\":".to_vec();
     write_number(&mut out, count);
-    write_reason(&mut out, Reason::QueueOverflow);
+    write_reason(&mut out, reason);
     out
 }
 

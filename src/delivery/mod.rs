@@ -1,6 +1,7 @@
 //! Systems over the tables: publishing, answering, what happens when a queue overflows. No I/O; the time is an argument.
 
 mod catch_up;
+mod expiry;
 mod gap;
 pub mod overflow;
 mod publish;
@@ -53,6 +54,8 @@ pub struct Delivery {
     pub work: usize,
     /// Work of this tick that fed rows from history.
     pub fed: usize,
+    /// The longest time that a sender may give a message.
+    expiry_ms_max: u64,
     /// Bytes of messages that handlers hold on to; worker threads give them back.
     pub held_bytes: Arc<AtomicUsize>,
     /// Messages published to sessions, and copies queued of them.
@@ -70,6 +73,8 @@ pub struct Totals {
     pub conflated: u64,
     /// Messages without a sequence dropped by a full queue, each declared by a `hashi:gap`.
     pub dropped: u64,
+    /// Messages that were past their own expiry while something still held them.
+    pub expired: u64,
     /// Copies put into rings from history.
     pub replayed: u64,
     /// Sessions in which a client went on where it had left off.
@@ -106,6 +111,7 @@ impl Delivery {
             scratch: Vec::new(),
             work: 0,
             fed: 0,
+            expiry_ms_max: config.message_expiry_ms,
             held_bytes: Arc::default(),
             totals: Totals::default(),
         }
@@ -150,12 +156,13 @@ impl Delivery {
         tables.departed.expire(since_ms, budget);
     }
 
-    /// When something ages next, in the loop's milliseconds.
+    /// When something ages or expires next, in the loop's milliseconds.
     pub fn next_ageing_ms(&self, life_ms: u64) -> Option<u64> {
         let tables = &self.tables;
         let message_ms = tables.history.oldest_ns(&tables.messages).map(|ns| ns.div_ceil(1_000_000) + life_ms);
         let departed_ms = tables.departed.oldest_ms().map(|ms| ms + life_ms);
-        message_ms.into_iter().chain(tables.sessions.next_expiry_ms(life_ms)).chain(departed_ms).min()
+        let expiry_ms = tables.messages.expiring().next_ns().map(|ns| ns.div_ceil(1_000_000));
+        message_ms.into_iter().chain(expiry_ms).chain(tables.sessions.next_expiry_ms(life_ms)).chain(departed_ms).min()
     }
 
     /// All that shares `HASHI_MEMORY_BYTES`: stored messages, unfinished input, what waits for handlers.

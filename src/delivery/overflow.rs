@@ -12,7 +12,7 @@ use rustc_hash::FxHashSet;
 
 use super::Delivery;
 use crate::message::Priority;
-use crate::tables::owed::Owed;
+use crate::tables::owed::{Owed, Reason};
 
 /// A row's limits over its three rings together.
 #[derive(Clone, Copy, Debug)]
@@ -100,7 +100,7 @@ impl Delivery {
         });
         if dropped > 0 {
             self.totals.dropped += dropped;
-            tables.outputs.owe(slot, Owed::Direct { count: dropped });
+            tables.outputs.owe(slot, Owed::Direct { count: dropped, reason: Reason::QueueOverflow });
         }
     }
 }
@@ -144,6 +144,7 @@ mod tests {
                 key,
                 reply_to: None,
                 meta: None,
+                expires_in_ms: None,
                 payload,
             };
             self.delivery.publish(self.session, None, &publication).unwrap();
@@ -158,6 +159,7 @@ mod tests {
                 key: None,
                 reply_to: None,
                 meta: None,
+                expires_in_ms: None,
                 payload,
             };
             self.delivery.send_direct(0, &publication).unwrap();

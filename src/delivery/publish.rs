@@ -52,6 +52,8 @@ pub struct Publication<'a> {
     pub reply_to: Option<&'a str>,
     /// A flat JSON object.
     pub meta: Option<&'a [u8]>,
+    /// How long it is worth anything.
+    pub expires_in_ms: Option<u64>,
     /// Any JSON.
     pub payload: &'a [u8],
 }
@@ -143,6 +145,7 @@ impl Delivery {
             topic,
             published_ns: self.now.ns,
             hidden_from,
+            expires_ns: self.expires_ns(publication.expires_in_ms),
         };
         self.store_scratch(description)
     }
@@ -170,7 +173,9 @@ impl Delivery {
         let timestamp = self.timestamp();
         let from = publication.from.user_id(&self.tables.sessions);
         encode(&mut self.scratch, &outgoing(publication, from, &timestamp, None, None));
-        let message = self.store_scratch(self.plain(publication.priority))?;
+        let expires_ns = self.expires_ns(publication.expires_in_ms);
+        let message = self.store_scratch(Description { expires_ns, ..self.plain(publication.priority) })?;
+        self.tables.messages.address(message, slot);
         self.push_stored(slot, publication.priority, message);
         Ok(Published { seq: None, matched: 1, queued: 1 })
     }

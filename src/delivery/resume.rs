@@ -3,7 +3,8 @@
 use super::Delivery;
 use crate::message::system::Claim;
 use crate::tables::SessionId;
-use crate::tables::owed::Reason;
+use crate::tables::expired::Expired;
+use crate::tables::owed::{Owed, Reason};
 
 /// What became of a client's claim to a position in a session that it is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +39,21 @@ impl Delivery {
         }
         if seq < head {
             tables.outputs.resume_after(slot, session, seq, &mut tables.messages);
+            self.declare_expired(slot, session, seq);
         }
         self.totals.resumed += 1;
         Resumed { seq, loss: None }
+    }
+
+    /// What has expired after a position was not for the row if its own connection, or one that it goes on for, had left
+    /// itself out.
+    fn declare_expired(&mut self, slot: u32, session: SessionId, seq: u64) {
+        let tables = &mut self.tables;
+        for Expired { from, to, hidden_from } in tables.history.expired_after(session, seq) {
+            if !tables.connections.is_known_as(slot, hidden_from) {
+                let from = from.max(seq + 1);
+                tables.outputs.owe(slot, Owed::Session { session, from, to, reason: Reason::Expired });
+            }
+        }
     }
 }

@@ -12,7 +12,7 @@ use super::message::{Context, Message, MessageOptions};
 use super::registry::{HandlerFn, HandlerId, Role};
 use crate::config::limits::{COMMANDS_MAX, ID_BYTES_MAX, KEY_BYTES_MAX, PAYLOAD_DEPTH_MAX};
 use crate::delivery::Published;
-use crate::message::decode::{depth_of, is_session_name, is_user_id};
+use crate::message::decode::{BAD_EXPIRES_IN, depth_of, is_session_name, is_user_id};
 use crate::message::kind::{OPERATION_PREFIX, is_reserved, is_type_name};
 use crate::message::{ErrorCode, Priority, ProtocolError};
 
@@ -40,6 +40,7 @@ pub struct NewMessage {
     pub(crate) session_id: Option<String>,
     pub(crate) key: Option<String>,
     pub(crate) reply_to: Option<String>,
+    pub(crate) expires_in_ms: Option<u64>,
     pub(crate) payload: Vec<u8>,
 }
 
@@ -183,6 +184,7 @@ impl Handle {
             session_id: options.session_id,
             key: options.key.or(own_key),
             reply_to: options.reply_to,
+            expires_in_ms: options.expires_in.map(whole_ms),
             payload,
         })
     }
@@ -345,7 +347,14 @@ fn check_options(options: &MessageOptions) -> Result<(), ProtocolError> {
     if !options.key.as_deref().is_none_or(is_key) {
         return Err(ProtocolError::bad_field("key", "key must be 1 to 128 bytes."));
     }
+    if options.expires_in.is_some_and(|time| whole_ms(time) == 0) {
+        return Err(BAD_EXPIRES_IN);
+    }
     Ok(())
+}
+
+fn whole_ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn is_key(key: &str) -> bool {

@@ -1,5 +1,7 @@
 //! What handlers see and what embedders make: owned messages, options, contexts.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -66,6 +68,8 @@ pub struct MessageOptions {
     pub key: Option<String>,
     /// What it answers.
     pub reply_to: Option<String>,
+    /// How long it is worth anything, at most `WEBSOCKET_MESSAGE_EXPIRY_TIME`; for ever if there is none.
+    pub expires_in: Option<Duration>,
 }
 
 /// What a handler can do besides its own work. It is valid while the handler runs.

@@ -51,6 +51,7 @@ pub fn publish(
         key: envelope.key,
         reply_to: envelope.reply_to,
         meta: envelope.meta,
+        expires_in_ms: envelope.expires_in_ms,
         payload: envelope.payload.unwrap_or(b"{}"),
     };
     match destination {

@@ -41,6 +41,7 @@ struct Running {
     ack: bool,
     echo: Option<bool>,
     to: Option<OwnedTarget>,
+    expires_in_ms: Option<u64>,
     relayed: Published,
 }
 
@@ -140,6 +141,7 @@ impl Handlers {
         if is_reserved(envelope.kind) {
             return Err(ErrorCode::ReservedType.into());
         }
+        delivery.check_expiry(envelope.expires_in_ms)?;
         if !self.registry.concerns(envelope.kind) {
             return publish(delivery, policy, sender, envelope, id).map(Outcome::Published);
         }
@@ -301,6 +303,7 @@ impl Handlers {
         if message.payload.len() > self.message_bytes_max {
             return Err(ErrorCode::TooLarge.into());
         }
+        delivery.check_expiry(message.expires_in_ms)?;
         let id = message.id.clone().unwrap_or_else(|| delivery.new_id());
         let publication = publication_of(message, &id);
         let session = match recipient {
@@ -371,6 +374,7 @@ impl Handlers {
             echo: running.echo,
             reply_to: message.reply_to.as_deref(),
             meta: message.meta.as_deref(),
+            expires_in_ms: running.expires_in_ms,
         };
         let sender = Sender {
             author: Author::User(&message.from),
@@ -398,6 +402,7 @@ fn running(delivery: &Delivery, sender: &Sender<'_>, envelope: &Envelope<'_>, jo
         ack: envelope.ack,
         echo: envelope.echo,
         to,
+        expires_in_ms: envelope.expires_in_ms,
         relayed: Published::default(),
     }
 }
@@ -422,6 +427,7 @@ fn publication_of<'a>(message: &'a NewMessage, id: &'a str) -> Publication<'a> {
         key: message.key.as_deref(),
         reply_to: message.reply_to.as_deref(),
         meta: None,
+        expires_in_ms: message.expires_in_ms,
         payload: &message.payload,
     }
 }

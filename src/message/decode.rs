@@ -50,6 +50,8 @@ pub struct Envelope<'a> {
     pub reply_to: Option<&'a str>,
     /// A flat object of scalars.
     pub meta: Option<&'a [u8]>,
+    /// How long it is worth anything.
+    pub expires_in_ms: Option<u64>,
 }
 
 /// What kind of object is expected.
@@ -303,6 +305,7 @@ impl<'a> Reader<'_, 'a> {
             echo: None,
             reply_to: None,
             meta: None,
+            expires_in_ms: None,
         };
         let result = self
             .read_members(len, &mut envelope)
@@ -362,7 +365,7 @@ impl<'a> Reader<'_, 'a> {
             Member::To => envelope.to = Some(self.target(at).ok_or(BAD_TO)?),
             Member::Echo => envelope.echo = Some(self.boolean(at).ok_or(BAD_ECHO)?),
             Member::ReplyTo => envelope.reply_to = Some(self.bounded(at, ID_BYTES_MAX).ok_or(BAD_REPLY_TO)?),
-            Member::ExpiresIn => return Err(NOT_YET_EXPIRES_IN),
+            Member::ExpiresIn => envelope.expires_in_ms = Some(self.time_ms(at).ok_or(BAD_EXPIRES_IN)?),
             Member::Meta => envelope.meta = Some(self.meta(at, name)?),
             Member::Version => return Err(RESERVED_VERSION),
             Member::Base => return Err(RESERVED_BASE),
@@ -409,6 +412,14 @@ impl<'a> Reader<'_, 'a> {
     fn boolean(&self, at: usize) -> Option<bool> {
         match self.nodes.get(at) {
             Some(Node::Static(StaticNode::Bool(value))) => Some(*value),
+            _ => None,
+        }
+    }
+
+    fn time_ms(&self, at: usize) -> Option<u64> {
+        match self.nodes.get(at) {
+            Some(Node::Static(StaticNode::U64(value))) => Some(*value).filter(|value| *value > 0),
+            Some(Node::Static(StaticNode::I64(value))) => u64::try_from(*value).ok().filter(|value| *value > 0),
             _ => None,
         }
     }
@@ -541,8 +552,9 @@ const NOT_YET_RELIABLE: ProtocolError =
     ProtocolError::bad_field("reliable", "reliable is not offered by this version; it may only be false.");
 const NOT_YET_DELIVERED: ProtocolError =
     ProtocolError::bad_field("ack", "ack \"delivered\" is not offered by this version; use true.");
-const NOT_YET_EXPIRES_IN: ProtocolError =
-    ProtocolError::bad_field("expiresIn", "expiresIn is not offered by this version.");
+/// Of a time that is no number of milliseconds.
+pub const BAD_EXPIRES_IN: ProtocolError =
+    ProtocolError::bad_field("expiresIn", "expiresIn must be a whole number of milliseconds, at least 1.");
 const RESERVED_VERSION: ProtocolError = ProtocolError::bad_field("version", "version is reserved.");
 const RESERVED_BASE: ProtocolError = ProtocolError::bad_field("base", "base is reserved.");
 const RESERVED_ENCODING: ProtocolError = ProtocolError::bad_field("encoding", "encoding is reserved.");
@@ -697,7 +709,10 @@ mod tests {
             (with(r#""to":{"connectionId":"short"}"#), "to"),
             (with(r#""echo":1"#), "echo"),
             (with(r#""replyTo":1"#), "replyTo"),
-            (with(r#""expiresIn":100"#), "expiresIn"),
+            (with(r#""expiresIn":0"#), "expiresIn"),
+            (with(r#""expiresIn":-1"#), "expiresIn"),
+            (with(r#""expiresIn":1.5"#), "expiresIn"),
+            (with(r#""expiresIn":"100""#), "expiresIn"),
             (with(r#""meta":[]"#), "meta"),
             (with(r#""meta":{"a":{}}"#), "meta"),
             (with(&format!(r#""meta":{meta}"#)), "meta"),

@@ -62,6 +62,7 @@ fn counters(o: Overview<'_>) -> Vec<Counter> {
         ("queued", "hashi_messages_queued_total", "Copies put into queues.", d.queued),
         ("conflated", "hashi_messages_conflated_total", "Copies replaced by a newer one of their key.", d.conflated),
         ("dropped", "hashi_messages_dropped_total", "Messages without a sequence dropped by full queues.", d.dropped),
+        ("expired", "hashi_messages_expired_total", "Messages past the time that their senders gave them.", d.expired),
         ("replayed", "hashi_messages_replayed_total", "Copies put into queues from history.", d.replayed),
         (
             "historyEvicted",

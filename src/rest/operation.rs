@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::publish::{self, Caller, body_error};
 use super::{Response, Services};
 use crate::config::limits::{ID_BYTES_MAX, KEY_BYTES_MAX, PAYLOAD_DEPTH_MAX};
-use crate::message::decode::{BAD_SESSION, is_session_name};
+use crate::message::decode::{BAD_EXPIRES_IN, BAD_SESSION, is_session_name};
 use crate::message::encode::write_json_string;
 use crate::message::timestamp::{format_timestamp, is_rfc3339};
 use crate::message::{Decoder, Envelope, ErrorCode, MessageType, Priority, ProtocolError};
@@ -94,6 +94,7 @@ pub fn notify(
         echo: None,
         reply_to: None,
         meta: None,
+        expires_in_ms: expires_in_ms(&body)?,
     };
     publish::submit_checked(services, caller, &envelope, &id)
 }
@@ -124,7 +125,6 @@ fn refuse_members(body: &Body<'_>) -> Result<(), ProtocolError> {
     let refused = [
         ("reliable", body.reliable.is_some_and(|value| value.get() != "false")),
         ("ack", body.ack.is_some_and(|value| !matches!(value.get(), "true" | "false"))),
-        ("expiresIn", body.expires_in.is_some()),
         ("version", body.version.is_some()),
         ("base", body.base.is_some()),
         ("encoding", body.encoding.is_some()),
@@ -148,6 +148,13 @@ fn priority(body: &Body<'_>) -> Result<Priority, ProtocolError> {
     match body.priority {
         None => Ok(Priority::Normal),
         priority => text(priority).and_then(|name| Priority::from_name(&name)).ok_or(BAD_PRIORITY),
+    }
+}
+
+fn expires_in_ms(body: &Body<'_>) -> Result<Option<u64>, ProtocolError> {
+    match body.expires_in {
+        None => Ok(None),
+        time => read(time).filter(|time_ms| *time_ms > 0).map(Some).ok_or(BAD_EXPIRES_IN),
     }
 }
 

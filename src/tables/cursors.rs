@@ -3,6 +3,7 @@
 use rustc_hash::FxHashMap;
 
 use super::SessionId;
+use super::messages::Place;
 use crate::message::Priority;
 
 /// Where one row stands in one session, for one priority.
@@ -42,6 +43,12 @@ impl Cursors {
     /// Whether messages of this session and priority reach the row by a cursor.
     pub fn feeds(&self, slot: u32, session: SessionId, priority: Priority) -> bool {
         self.of(slot).iter().any(|cursor| (cursor.session, cursor.priority) == (session, priority))
+    }
+
+    /// Whether a message of this place and priority is still to be fed to the row.
+    pub fn awaits(&self, slot: u32, place: Place, priority: Priority) -> bool {
+        let is_its = |cursor: &&Cursor| (cursor.session, cursor.priority) == (place.session, priority);
+        self.of(slot).iter().find(is_its).is_some_and(|cursor| cursor.seq < place.seq)
     }
 
     /// The highest priority that is fed to the row.

@@ -2,7 +2,8 @@
 //!
 //! A session's log is a queue of stored messages in the order of their positions; each entry holds one reference to the one
 //! stored copy. A newer message of a topic takes the older one out. What leaves because of a limit is evicted: the log
-//! remembers the highest position that went, by priority, so that a loss can be told from a replacement.
+//! remembers the highest position that went, by priority, so that a loss can be told from a replacement. What leaves because
+//! its sender gave it no more time has expired: the log remembers those positions.
 //!
 //! All kept messages are also linked in the order of publication, over all sessions. Its oldest end is what age and a
 //! lack of memory take first.
@@ -11,6 +12,7 @@ use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
 
+use super::expired::{Expired, ExpiredRanges};
 use super::latest::Latest;
 use super::messages::Place;
 use super::{MessageId, Messages, SessionId};
@@ -33,7 +35,7 @@ pub struct HistoryLimits {
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     seq: u64,
-    /// The message; `MessageId::NONE` once a newer one of its topic has come.
+    /// The message; `MessageId::NONE` once a newer one of its topic has come, or it has expired.
     id: u32,
 }
 
@@ -41,7 +43,7 @@ struct Entry {
 #[derive(Debug)]
 struct Log {
     session: SessionId,
-    /// By position. Those that are replaced go when there are many of them, or when they come to the front.
+    /// By position. Those without a message go when there are many of them, or when they come to the front.
     entries: VecDeque<Entry>,
     /// Entries that are not replaced.
     kept: usize,
@@ -49,6 +51,7 @@ struct Log {
     bytes: u64,
     /// By priority: the highest position that was evicted.
     evicted: [u64; 3],
+    expired: ExpiredRanges,
 }
 
 /// Neighbours of a kept message in the order of publication.
@@ -139,6 +142,22 @@ impl History {
         entries.filter(|entry| entry.id != MessageId::NONE).map(|entry| (entry.seq, MessageId(entry.id)))
     }
 
+    /// Positions after `seq` whose messages have expired.
+    pub fn expired_after(&self, session: SessionId, seq: u64) -> impl Iterator<Item = Expired> + '_ {
+        self.log(session).into_iter().flat_map(move |log| log.expired.after(seq))
+    }
+
+    /// Takes out a kept message that is past its expiry.
+    pub fn expire(&mut self, id: MessageId, messages: &mut Messages) {
+        let (place, hidden_from) = (place_of(messages, id), messages.description(id).hidden_from);
+        let log = self.cut_out(id, messages);
+        log.expired.add(place.seq, hidden_from);
+        if log.kept == 0 {
+            log.entries = VecDeque::new();
+        }
+        self.let_go(id, messages);
+    }
+
     /// When the oldest kept message was published, in the loop's nanoseconds.
     pub fn oldest_ns(&self, messages: &Messages) -> Option<u64> {
         (self.oldest != NONE).then(|| messages.description(MessageId(self.oldest)).published_ns)
@@ -176,7 +195,8 @@ impl History {
             self.logs.resize_with(at + 1, || None);
         }
         let log = self.logs[at].get_or_insert_with(|| {
-            Box::new(Log { session, entries: VecDeque::new(), kept: 0, bytes: 0, evicted: [0; 3] })
+            let (entries, expired) = (VecDeque::new(), ExpiredRanges::default());
+            Box::new(Log { session, entries, kept: 0, bytes: 0, evicted: [0; 3], expired })
         });
         assert_eq!(log.session, session, "the history of a session that is gone was not forgotten");
         log
@@ -197,6 +217,7 @@ impl History {
         let entry = first.expect("ok because the session keeps a message");
         let id = MessageId(entry.id);
         log.evicted[messages.description(id).priority.index()] = entry.seq;
+        log.expired.forget_to(entry.seq); // who stands before this position is not told in detail any more
         log.kept -= 1;
         log.bytes -= messages.frame(id).len() as u64;
         if log.kept == 0 {
@@ -208,6 +229,12 @@ impl History {
 
     /// A newer message of its topic has come.
     fn take_out(&mut self, id: MessageId, messages: &mut Messages) {
+        self.cut_out(id, messages);
+        self.drop_message(id, messages);
+    }
+
+    /// Takes a message out of its session's log.
+    fn cut_out(&mut self, id: MessageId, messages: &Messages) -> &mut Log {
         let place = place_of(messages, id);
         let bytes = messages.frame(id).len() as u64;
         let log = self.log_mut(place.session);
@@ -219,7 +246,7 @@ impl History {
         if log.entries.len() > 2 * log.kept + REPLACED_MAX {
             log.entries.retain(|entry| entry.id != MessageId::NONE);
         }
-        self.drop_message(id, messages);
+        log
     }
 
     fn let_go(&mut self, id: MessageId, messages: &mut Messages) {
@@ -279,6 +306,7 @@ impl History {
             let ids: Vec<_> = self.after(log.session, 0).collect();
             assert!(log.entries.iter().zip(log.entries.iter().skip(1)).all(|(a, b)| a.seq < b.seq));
             assert!(log.entries.len() <= 2 * log.kept + REPLACED_MAX + 1);
+            log.expired.invariants();
             assert_eq!(ids.len(), log.kept);
             assert_eq!(ids.iter().map(|(_, id)| messages.frame(*id).len() as u64).sum::<u64>(), log.bytes);
             assert!(log.kept <= 1 || (log.kept <= self.limits.messages && log.bytes <= self.limits.bytes));
@@ -348,11 +376,18 @@ mod tests {
                 topic: topic.map(|topic| Topic(u128::from(slot) << 64 | topic)),
                 published_ns: self.now_ns,
                 hidden_from: 0,
+                expires_ns: 0,
             };
             let id = self.messages.store(&vec![b'x'; bytes], description, 0).unwrap();
             self.history.append(id, &mut self.messages);
             self.history.invariants(&self.messages);
             self.heads[&slot]
+        }
+
+        fn expire(&mut self, slot: u32, seq: u64) {
+            let (_, id) = self.history.after(session(slot), seq - 1).next().unwrap();
+            self.history.expire(id, &mut self.messages);
+            self.history.invariants(&self.messages);
         }
 
         fn kept(&self, slot: u32, seq: u64) -> Vec<u64> {
@@ -414,6 +449,24 @@ mod tests {
         bench.history.invariants(&bench.messages);
     }
 
+    #[test]
+    fn what_expires_is_no_eviction_and_is_known_by_position() {
+        let mut bench = Bench::new();
+        for _ in 0..3 {
+            bench.publish(1, Priority::Normal, Some(1), 1);
+            bench.publish(1, Priority::Normal, None, 1);
+        }
+        bench.expire(1, 4);
+        bench.expire(1, 5);
+        assert_eq!((bench.kept(1, 0), bench.history.covers(session(1), 0)), (vec![2, 6], true));
+        let expired: Vec<_> = bench.history.expired_after(session(1), 0).map(|e| (e.from, e.to)).collect();
+        assert_eq!(expired, [(4, 5)]);
+        for _ in 0..5 {
+            bench.publish(1, Priority::Normal, None, 1);
+        }
+        assert_eq!(bench.history.expired_after(session(1), 0).count(), 0, "it is before what was evicted");
+    }
+
     proptest! {
         #[test]
         fn it_keeps_what_a_plain_map_keeps(
@@ -432,6 +485,13 @@ mod tests {
                         if kept.len() < log.len() {
                             log.pop_first();
                         }
+                    }
+                } else if what == 6 {
+                    let log = model.entry(slot).or_default();
+                    if let Some(&seq) = log.keys().nth(bytes % log.len().max(1)) {
+                        log.remove(&seq);
+                        bench.expire(slot, seq);
+                        prop_assert!(bench.history.expired_after(session(slot), seq - 1).any(|e| e.from <= seq));
                     }
                 } else {
                     let topic = (what < 3).then_some(u128::from(what));

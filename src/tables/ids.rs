@@ -29,7 +29,7 @@ impl SessionId {
 }
 
 /// A stored message. It lives as long as something refers to it, so it needs no generation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId(pub(super) u32);
 
 impl MessageId {

@@ -5,6 +5,7 @@
 
 use slab::Slab;
 
+use super::expiring::Expiring;
 use super::{MessageId, SessionId};
 use crate::config::limits::FREE_BYTES_KEPT;
 use crate::message::Priority;
@@ -40,12 +41,14 @@ pub struct Description {
     pub published_ns: u64,
     /// The [key](super::connections::key_of) of the connection that does not get it, zero for none.
     pub hidden_from: u64,
+    /// When it expires, monotonic nanoseconds; zero for never.
+    pub expires_ns: u64,
 }
 
 impl Description {
     /// Of a message that is in no session.
     pub const fn plain(priority: Priority, published_ns: u64) -> Self {
-        Self { priority, place: None, topic: None, published_ns, hidden_from: 0 }
+        Self { priority, place: None, topic: None, published_ns, hidden_from: 0, expires_ns: 0 }
     }
 }
 
@@ -71,6 +74,7 @@ pub struct Released {
 /// The table.
 pub struct Messages {
     rows: Slab<Stored>,
+    expiring: Expiring,
     free: [Vec<Vec<u8>>; SIZES],
     free_bytes: usize,
     used_bytes: usize,
@@ -94,7 +98,14 @@ fn buffer_bytes(bytes: usize) -> usize {
 impl Messages {
     /// An empty table that stores at most `bytes_max` bytes.
     pub fn new(bytes_max: usize) -> Self {
-        Self { rows: Slab::new(), free: Default::default(), free_bytes: 0, used_bytes: 0, bytes_max }
+        Self {
+            rows: Slab::new(),
+            expiring: Expiring::default(),
+            free: Default::default(),
+            free_bytes: 0,
+            used_bytes: 0,
+            bytes_max,
+        }
     }
 
     /// Messages stored.
@@ -142,7 +153,29 @@ impl Messages {
         self.used_bytes += buffer.capacity();
         let index =
             self.rows.insert(Stored { frame: buffer, references: 1, is_kept: false, is_delivered: false, description });
-        MessageId(u32::try_from(index).expect("ok because memory ends before 2^32 messages"))
+        let id = MessageId(u32::try_from(index).expect("ok because memory ends before 2^32 messages"));
+        if description.expires_ns != 0 {
+            self.expiring.insert(description.expires_ns, id);
+        }
+        id
+    }
+
+    /// The message is for one connection: it is looked for there when it expires.
+    pub fn address(&mut self, id: MessageId, slot: u32) {
+        let expires_ns = self.description(id).expires_ns;
+        if expires_ns != 0 {
+            self.expiring.address(expires_ns, id, slot);
+        }
+    }
+
+    /// Takes the next message that is past its expiry, and the row of the connection if it is for one.
+    pub fn take_due(&mut self, now_ns: u64) -> Option<(MessageId, Option<u32>)> {
+        self.expiring.take_due(now_ns)
+    }
+
+    /// The messages that expire.
+    pub const fn expiring(&self) -> &Expiring {
+        &self.expiring
     }
 
     /// The frame as it goes out.
@@ -165,6 +198,11 @@ impl Messages {
         self.rows[id.0 as usize].is_kept = is_kept;
     }
 
+    /// Whether history holds one of the message's references.
+    pub fn is_kept(&self, id: MessageId) -> bool {
+        self.rows[id.0 as usize].is_kept
+    }
+
     /// Drops the reference of a queue that has written the message.
     pub fn release_written(&mut self, id: MessageId) -> Released {
         let is_freed = self.release(id);
@@ -183,7 +221,10 @@ impl Messages {
         if row.references > 0 {
             return false;
         }
-        let buffer = self.rows.remove(id.0 as usize).frame;
+        let Stored { frame: buffer, description, .. } = self.rows.remove(id.0 as usize);
+        if description.expires_ns != 0 {
+            self.expiring.remove(description.expires_ns, id);
+        }
         self.used_bytes -= buffer.capacity();
         self.give_back(buffer);
         true
@@ -218,11 +259,14 @@ impl Messages {
     /// Checks counts and sums.
     pub fn invariants(&self) {
         assert!(self.rows.iter().all(|(_, row)| row.references > 0));
+        for (expires_ns, id) in self.expiring.entries() {
+            assert_eq!(self.description(id).expires_ns, expires_ns, "an expiry of a message that is gone");
+        }
         assert_eq!(self.used_bytes, self.rows.iter().map(|(_, row)| row.frame.capacity()).sum::<usize>());
         assert_eq!(self.free_bytes, self.free.iter().flatten().map(Vec::capacity).sum::<usize>());
     }
 
-    /// References of one message; for the invariants of the tables that hold them.
+    /// References of one message.
     pub fn references(&self, id: MessageId) -> u32 {
         self.rows[id.0 as usize].references
     }
@@ -252,6 +296,23 @@ mod tests {
         assert_eq!((messages.len(), messages.used_bytes(), messages.free_bytes), (0, 0, BUFFER_BYTES_MIN));
         let id = messages.store(b"other", PLAIN, 0).unwrap();
         assert_eq!((messages.frame(id), messages.free_bytes), (&b"other"[..], 0));
+    }
+
+    #[test]
+    fn messages_that_expire_are_taken_in_their_order_unless_they_are_gone() {
+        let mut messages = Messages::new(1 << 20);
+        let mut store = |expires_ns| messages.store(b"m", Description { expires_ns, ..PLAIN }, 0).unwrap();
+        let [late, gone, early, _never] = [30, 5, 10, 0].map(&mut store);
+        messages.address(early, 7);
+        messages.release(gone);
+        messages.invariants();
+        assert_eq!((messages.expiring().len(), messages.expiring().next_ns()), (2, Some(10)));
+        assert_eq!(messages.take_due(9), None);
+        assert_eq!(messages.take_due(30), Some((early, Some(7))));
+        assert_eq!(messages.take_due(30), Some((late, None)));
+        assert_eq!(messages.take_due(u64::MAX), None);
+        messages.release(early);
+        messages.invariants();
     }
 
     #[test]

@@ -6,6 +6,8 @@ pub mod batch;
 pub mod connections;
 pub mod cursors;
 pub mod departed;
+pub mod expired;
+pub mod expiring;
 pub mod history;
 pub mod ids;
 pub mod latest;

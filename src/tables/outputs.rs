@@ -13,7 +13,7 @@ use super::owed::{Owed, merge};
 use super::positions::Positions;
 use super::rings::{Ring, RingPool};
 use super::{MessageId, Messages, SessionId};
-use crate::config::limits::NORMAL_WEIGHT;
+use crate::config::limits::{NORMAL_WEIGHT, OWED_APART_MAX};
 use crate::message::Priority;
 
 /// The bits of `Output::flags` that say in which dirty lists the row is.
@@ -480,6 +480,15 @@ impl Outputs {
         }
     }
 
+    /// Removes one message from one ring. Returns whether it was there.
+    pub fn remove(&mut self, slot: u32, priority: Priority, id: MessageId, messages: &mut Messages) -> bool {
+        let is_queued = self.ring(slot, priority).any(|queued| queued == id);
+        if is_queued {
+            self.retain(slot, priority, messages, |_, queued| queued != id);
+        }
+        is_queued
+    }
+
     /// Forgets what is queued of these priorities, what is owed and what history would feed, but not the rest of a message
     /// in progress: what follows must start on a frame boundary.
     pub fn forget(&mut self, slot: u32, priorities: &[Priority], messages: &mut Messages) {
@@ -506,7 +515,8 @@ impl Outputs {
     /// Notes a loss; losses of one session that are not told yet become one range.
     pub fn owe(&mut self, slot: u32, loss: Owed) {
         let list = self.owed.entry(slot).or_default();
-        let merged = list.iter_mut().any(|owed| merge(owed, loss));
+        let may_widen = list.len() >= OWED_APART_MAX;
+        let merged = list.iter_mut().any(|owed| merge(owed, loss, may_widen));
         if !merged {
             list.push(loss);
         }
@@ -592,6 +602,7 @@ mod tests {
     use super::*;
     use crate::config::limits::BATCH_BYTES;
     use crate::tables::messages::{Description, Place};
+    use crate::tables::owed::Reason;
 
     fn store(messages: &mut Messages, priority: Priority, text: &[u8]) -> MessageId {
         let description = Description::plain(priority, 0);
@@ -724,9 +735,29 @@ mod tests {
     #[test]
     fn losses_that_are_not_told_yet_become_one() {
         let mut bench = Bench::new();
-        bench.outputs.owe(0, Owed::Direct { count: 1 });
-        bench.outputs.owe(0, Owed::Direct { count: 2 });
-        assert_eq!(bench.outputs.take_owed(0), [Owed::Direct { count: 3 }]);
+        let direct = |count| Owed::Direct { count, reason: Reason::QueueOverflow };
+        bench.outputs.owe(0, direct(1));
+        bench.outputs.owe(0, direct(2));
+        assert_eq!(bench.outputs.take_owed(0), [direct(3)]);
         assert!(bench.outputs.take_owed(0).is_empty());
+    }
+
+    #[test]
+    fn what_has_expired_is_told_position_by_position_while_it_is_little() {
+        let mut bench = Bench::new();
+        let session = SessionId { slot: 0, generation: 0 };
+        let loss = |from, to, reason| Owed::Session { session, from, to, reason };
+        for seq in [1, 9] {
+            bench.outputs.owe(0, loss(seq, seq, Reason::HistoryEvicted));
+        }
+        for seq in [3, 5, 4] {
+            bench.outputs.owe(0, loss(seq, seq, Reason::Expired));
+        }
+        let told = [(1, 9, Reason::HistoryEvicted), (3, 4, Reason::Expired), (5, 5, Reason::Expired)];
+        assert_eq!(bench.outputs.take_owed(0), told.map(|(from, to, reason)| loss(from, to, reason)));
+        for seq in (1..=1000).step_by(2) {
+            bench.outputs.owe(0, loss(seq, seq, Reason::Expired));
+        }
+        assert_eq!(bench.outputs.take_owed(0).len(), OWED_APART_MAX);
     }
 }

@@ -11,11 +11,13 @@ pub enum Reason {
     HistoryEvicted,
     /// The position that the client came back with is none of this life of the session.
     UnknownEpoch,
+    /// Its sender gave it no more time.
+    Expired,
 }
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 3] = [Self::QueueOverflow, Self::HistoryEvicted, Self::UnknownEpoch];
+    pub const ALL: [Self; 4] = [Self::QueueOverflow, Self::HistoryEvicted, Self::UnknownEpoch, Self::Expired];
 
     /// The name in the protocol.
     pub const fn name(self) -> &'static str {
@@ -23,6 +25,7 @@ impl Reason {
             Self::QueueOverflow => "queue_overflow",
             Self::HistoryEvicted => "history_evicted",
             Self::UnknownEpoch => "unknown_epoch",
+            Self::Expired => "expired",
         }
     }
 }
@@ -41,25 +44,30 @@ pub enum Owed {
         /// Why.
         reason: Reason,
     },
-    /// Messages without a sequence, by a full queue.
+    /// Messages without a sequence.
     Direct {
         /// How many.
         count: u64,
+        /// Why.
+        reason: Reason,
     },
 }
 
-/// Adds `loss` to what is owed if both are of one kind, session and reason.
-pub(super) fn merge(owed: &mut Owed, loss: Owed) -> bool {
+/// Adds `loss` to what is owed if both are of one kind, session and reason. What has expired is told as it is, position by
+/// position, because what lies between often arrives; with `may_widen`, as one range.
+pub(super) fn merge(owed: &mut Owed, loss: Owed, may_widen: bool) -> bool {
     match (owed, loss) {
         (
             Owed::Session { session, from, to, reason },
             Owed::Session { session: other, from: lower, to: upper, reason: why },
-        ) if (*session, *reason) == (other, why) => {
+        ) if (*session, *reason) == (other, why)
+            && (may_widen || why != Reason::Expired || (lower <= *to + 1 && *from <= upper + 1)) =>
+        {
             *from = (*from).min(lower);
             *to = (*to).max(upper);
             true
         }
-        (Owed::Direct { count }, Owed::Direct { count: more }) => {
+        (Owed::Direct { count, reason }, Owed::Direct { count: more, reason: why }) if *reason == why => {
             *count += more;
             true
         }

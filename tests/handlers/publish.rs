@@ -7,6 +7,7 @@ use super::{builder, serve};
 use hashi::{ErrorCode, Handle, MessageOptions, MessageType, NewMessage, Priority, ProtocolError};
 use serde::Serialize;
 use simd_json::prelude::*;
+use std::time::Duration;
 
 #[derive(Serialize)]
 struct Progress {
@@ -35,6 +36,7 @@ fn a_message_has_what_its_options_say() {
         priority: Priority::Low,
         key: Some("my-key".to_owned()),
         reply_to: Some("question".to_owned()),
+        expires_in: Some(Duration::from_secs(60)),
     };
     let message = handle.create_message(MessageType::NOTIFICATION, &("text", 1), options).expect("a message");
     let published = handle.broadcast(message).wait(PATIENCE).expect("published");
@@ -165,12 +167,27 @@ fn messages_that_the_protocol_forbids_are_not_made() {
         MessageOptions { id: long(129), ..plain() },
         MessageOptions { key: long(129), ..plain() },
         MessageOptions { reply_to: long(129), ..plain() },
+        MessageOptions { expires_in: Some(Duration::from_micros(999)), ..plain() },
     ] {
         expect_code(handle.create_message("a", &(), options), ErrorCode::BadMessage);
     }
     let deep = |levels| (0..levels).fold(serde_json::json!(1), |value, _| serde_json::json!([value]));
     assert!(handle.create_message("a", &deep(32), plain()).is_ok());
     expect_code(handle.create_message("a", &deep(33), plain()), ErrorCode::TooDeep);
+}
+
+/// The time that a message has is limited like a client's.
+#[test]
+fn a_message_may_expire() {
+    let server = serve(builder());
+    let handle = server.handle();
+    let expiring = |time: Duration| {
+        let options = MessageOptions { expires_in: Some(time), ..MessageOptions::default() };
+        handle.broadcast_to_session("s1", handle.create_message("a", &(), options).expect("one")).wait(PATIENCE)
+    };
+    expect_code(expiring(Duration::from_secs(61)), ErrorCode::BadMessage);
+    assert_eq!(expiring(Duration::from_millis(1)).expect("published").seq, Some(1));
+    super::common::status::expect(server.address, "counters.expired", 1);
 }
 
 /// The limit of a service holds for the embedder, too.

@@ -106,14 +106,9 @@ fn a_service_may_address_anyone() {
 fn what_is_not_offered_yet_is_refused() {
     let server = server();
     let mut member = Client::connect(server.address, "user-2", "s1");
-    for (member, value) in [
-        ("reliable", "true"),
-        ("ack", r#""delivered""#),
-        ("expiresIn", "1000"),
-        ("version", "1"),
-        ("base", "1"),
-        ("encoding", r#""base64""#),
-    ] {
+    for (member, value) in
+        [("reliable", "true"), ("ack", r#""delivered""#), ("version", "1"), ("base", "1"), ("encoding", r#""base64""#)]
+    {
         let body = format!(r#"{{"id":"m1","type":"custom","sessionId":"s1","{member}":{value},"payload":{{}}}}"#);
         for target in [SEND, super::BROADCAST] {
             let problem = post(&server, "user-1", target, &body).expect_problem(400);
@@ -121,6 +116,21 @@ fn what_is_not_offered_yet_is_refused() {
         }
     }
     member.expect_nothing();
+}
+
+#[test]
+fn a_message_may_expire() {
+    let server = server();
+    for target in [SEND, super::BROADCAST] {
+        let body =
+            |time: &str| format!(r#"{{"id":"m1","type":"custom","sessionId":"s1","expiresIn":{time},"payload":{{}}}}"#);
+        accepted(&post(&server, "user-1", target, &body("1")));
+        for time in ["0", "60001", "\"1\""] {
+            let problem = post(&server, "user-1", target, &body(time)).expect_problem(400);
+            assert!(json::is(&problem, "field", "expiresIn"), "{target} {time}: {}", problem.encode());
+        }
+    }
+    super::common::status::expect(server.address, "counters.expired", 2);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use std::time::Instant;
 
 /// Authenticates as `user` and takes `connection_id` over. No session is named.
 #[track_caller]
-fn take_over(server: &TestServer, user: &str, connection_id: &str, positions: &[OwnedValue]) -> Client {
+pub fn take_over(server: &TestServer, user: &str, connection_id: &str, positions: &[OwnedValue]) -> Client {
     let resume = json!({"connectionId": connection_id, "positions": positions.to_vec()});
     Client::connect_with(server.address, json!({"token": user, "resume": resume}))
 }
