@@ -49,6 +49,8 @@ pub struct Config {
     pub history_bytes: u32,
     /// `WEBSOCKET_MESSAGE_EXPIRY_TIME`.
     pub message_expiry_ms: u64,
+    /// `HASHI_DEBOUNCE_MS`; 0 is off.
+    pub debounce_ms: u64,
     /// `HASHI_WORKERS`, threads.
     pub workers: u32,
     /// `HASHI_SLOW_MS`.
@@ -137,6 +139,7 @@ impl Config {
             history_messages: 0,
             history_bytes: 0,
             message_expiry_ms: 0,
+            debounce_ms: 0,
             workers: 0,
             slow_ms: 0,
             max_fragments: 0,
@@ -174,6 +177,7 @@ mod tests {
             history_messages: 256,
             history_bytes: 1 << 20,
             message_expiry_ms: 60_000,
+            debounce_ms: 50,
             workers: 4,
             slow_ms: 15_000,
             max_fragments: 1024,

@@ -9,6 +9,8 @@ mod acknowledgement;
 mod addressing;
 #[path = "protocol/authentication.rs"]
 mod authentication;
+#[path = "protocol/debounce.rs"]
+mod debounce;
 #[path = "protocol/documentation.rs"]
 mod documentation;
 #[path = "protocol/echo.rs"]

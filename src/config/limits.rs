@@ -75,6 +75,14 @@ pub const FEED_WORK_PER_TICK: usize = WORK_PER_TICK / 4;
 pub const EVICTIONS_PER_MESSAGE: usize = 64;
 /// Kept messages that may be evicted in one tick because they are old.
 pub const EVICTIONS_PER_TICK: usize = 4096;
+/// Topics that are held back at a time: sessions, types and keys. Further ones are published as they come.
+pub const DEBOUNCED_TOPICS_MAX: usize = 8192;
+/// Bytes of messages that are held back. What does not fit is published at once.
+pub const HELD_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Windows of held messages that end in one tick.
+pub const RELEASES_PER_TICK: usize = 256;
+/// Those that end in one tick even where reading has used up its work.
+pub const RELEASES_PER_TICK_MIN: usize = 32;
 /// Work of one tick that takes messages out which have expired.
 pub const EXPIRY_WORK_PER_TICK: usize = WORK_PER_TICK / 8;
 /// Ranges of expired positions that one session remembers for clients that come back.

@@ -4,7 +4,10 @@
 //! included. Not counted: the kernel's socket buffers, the allocator's own overhead, and the program itself.
 
 use super::Config;
-use super::limits::{BACKLOG_ENTRIES_MAX, BLOCK_ENTRIES, FREE_BYTES_KEPT, HEAD_BYTES_MAX, HTTP_SOCKETS, WORK_PER_TICK};
+use super::limits::{
+    BACKLOG_ENTRIES_MAX, BLOCK_ENTRIES, DEBOUNCED_TOPICS_MAX, FREE_BYTES_KEPT, HEAD_BYTES_MAX, HELD_BYTES_MAX,
+    HTTP_SOCKETS, WORK_PER_TICK,
+};
 
 /// One connection: hot and cold columns, its side tables, its timers. Input that is not complete is counted with
 /// `HASHI_MEMORY_BYTES`.
@@ -37,6 +40,9 @@ pub const SHARED_BUFFERS_BYTES: u64 = 1 << 20;
 /// node of 24 bytes, as if every byte were a value of its own.
 pub const PARSER_BYTES_PER_BYTE: u64 = 32;
 
+/// One topic that is held back: its window, and a message without its payload and `meta`.
+pub const HELD_TOPIC_BYTES: u64 = 1024;
+
 /// Threads besides the workers: the loop and signals.
 pub const OTHER_THREADS: u64 = 2;
 
@@ -57,6 +63,7 @@ pub fn worst_case_memory(config: &Config) -> Vec<(String, u64)> {
         sessions(config),
         ("messages, unfinished input and what waits for handlers: HASHI_MEMORY_BYTES".to_owned(), config.memory_bytes),
         small_input(rows),
+        held(),
         ("buffers of messages kept for the next ones".to_owned(), FREE_BYTES_KEPT as u64),
         parser(config),
         ("shared buffers of the loop".to_owned(), SHARED_BUFFERS_BYTES),
@@ -102,6 +109,14 @@ fn small_input(rows: u64) -> (String, u64) {
     (format!("small unfinished input: {rows} sockets x {bytes}"), rows * bytes)
 }
 
+fn held() -> (String, u64) {
+    let sum = format!("{DEBOUNCED_TOPICS_MAX} x {HELD_TOPIC_BYTES} + {HELD_BYTES_MAX}");
+    (
+        format!("messages that are held back: {sum}"),
+        DEBOUNCED_TOPICS_MAX as u64 * HELD_TOPIC_BYTES + HELD_BYTES_MAX as u64,
+    )
+}
+
 fn parser(config: &Config) -> (String, u64) {
     let largest = u64::from(config.max_service_message_bytes);
     let sum = format!("largest message of {largest} x {PARSER_BYTES_PER_BYTE}");
@@ -131,6 +146,7 @@ mod tests {
             100_000 * 512,
             256 << 20,
             164 * 8192,
+            8192 * 1024 + (8 << 20),
             8 << 20,
             (1 << 20) * 32,
             1 << 20,

@@ -26,7 +26,7 @@ pub fn find(name: &str) -> Option<&'static Variable> {
 }
 
 /// Every variable, by group.
-pub static VARIABLES: [Variable; 26] = [
+pub static VARIABLES: [Variable; 27] = [
     Variable {
         name: "WEBSOCKET_PORT",
         group: Group::Listening,
@@ -171,6 +171,14 @@ pub static VARIABLES: [Variable; 26] = [
         initial: Initial::Number(60_000),
         help: "How long a session keeps a message for clients that missed it, and how long a session without members \
                lives.",
+    },
+    Variable {
+        name: "HASHI_DEBOUNCE_MS",
+        group: Group::Messages,
+        kind: Kind::Number(Unit::Ms, 0..=60_000, NumberField::U64(|config| &mut config.debounce_ms)),
+        initial: Initial::Number(50),
+        help: "operation_progress and selection_update are published at most this often for each session, type and key, always \
+               ending with the latest. 0 is off.",
     },
     Variable {
         name: "HASHI_SESSIONS",

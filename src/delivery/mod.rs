@@ -1,6 +1,7 @@
 //! Systems over the tables: publishing, answering, what happens when a queue overflows. No I/O; the time is an argument.
 
 mod catch_up;
+mod debounce;
 mod expiry;
 mod gap;
 pub mod overflow;
@@ -18,9 +19,10 @@ use rand::{Rng, SeedableRng};
 use uuid::Builder;
 
 use crate::config::Config;
-use crate::config::limits::EVICTIONS_PER_TICK;
+use crate::config::limits::{DEBOUNCED_TOPICS_MAX, EVICTIONS_PER_TICK, HELD_BYTES_MAX};
 use crate::message::timestamp::{TIMESTAMP_BYTES, TimestampText};
 use crate::message::{ErrorCode, ProtocolError};
+use crate::tables::held::{Held, HeldLimits};
 use crate::tables::history::HistoryLimits;
 use crate::tables::owed::Reason;
 use crate::tables::{Connections, Departed, History, Messages, Outputs, SessionId, Sessions, Tables, Wheel};
@@ -54,6 +56,8 @@ pub struct Delivery {
     pub work: usize,
     /// Work of this tick that fed rows from history.
     pub fed: usize,
+    /// How long what must not come too often is held back; zero for not at all.
+    debounce_ms: u64,
     /// The longest time that a sender may give a message.
     expiry_ms_max: u64,
     /// Bytes of messages that handlers hold on to; worker threads give them back.
@@ -73,6 +77,8 @@ pub struct Totals {
     pub conflated: u64,
     /// Messages without a sequence dropped by a full queue, each declared by a `hashi:gap`.
     pub dropped: u64,
+    /// Messages replaced by a newer one of their key before they were published.
+    pub debounced: u64,
     /// Messages that were past their own expiry while something still held them.
     pub expired: u64,
     /// Copies put into rings from history.
@@ -102,6 +108,7 @@ impl Delivery {
                     messages: config.history_messages as usize,
                     bytes: u64::from(config.history_bytes),
                 }),
+                held: Held::new(HeldLimits { windows: DEBOUNCED_TOPICS_MAX, bytes: HELD_BYTES_MAX }),
                 messages: Messages::new(usize::try_from(config.memory_bytes).unwrap_or(usize::MAX)),
                 timers: Wheel::default(),
             },
@@ -111,6 +118,7 @@ impl Delivery {
             scratch: Vec::new(),
             work: 0,
             fed: 0,
+            debounce_ms: config.debounce_ms,
             expiry_ms_max: config.message_expiry_ms,
             held_bytes: Arc::default(),
             totals: Totals::default(),

@@ -7,7 +7,7 @@ use crate::message::timestamp::TIMESTAMP_BYTES;
 use crate::message::{MessageType, Outgoing, Priority, ProtocolError};
 use crate::tables::connections::key_of;
 use crate::tables::messages::{Description, Place};
-use crate::tables::{MessageId, SessionId, Sessions};
+use crate::tables::{MessageId, SessionId, Sessions, Tables};
 use crate::wire::websocket::{SERVER_HEADER_BYTES_MAX, prepend_text_header};
 
 /// Who sends a message.
@@ -58,6 +58,15 @@ pub struct Publication<'a> {
     pub payload: &'a [u8],
 }
 
+/// Who does not get a publication: its sender's connection, where `echo` is false.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Exclusion {
+    /// The row.
+    pub(super) row: Option<u32>,
+    /// The [key](crate::tables::connections::key_of) of the connection, zero for none.
+    pub(super) hidden_from: u64,
+}
+
 /// What became of a publication.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Published {
@@ -101,7 +110,7 @@ pub struct Answer<'a> {
 }
 
 impl Delivery {
-    /// Publishes to a session: takes the next position, encodes once, pushes to every member but `exclude`.
+    /// Publishes to a session, to every member but `exclude`; what must not come too often is held back first.
     ///
     /// # Errors
     /// `overloaded` when the memory for messages is used up; no position is taken then.
@@ -111,11 +120,26 @@ impl Delivery {
         exclude: Option<u32>,
         publication: &Publication<'_>,
     ) -> Result<Published, ProtocolError> {
-        let members = self.tables.sessions.members(session).len() as u32;
-        let excluded = exclude.is_some_and(|slot| self.tables.sessions.is_member(slot, session));
-        let matched = members - u32::from(excluded);
-        let seq = self.tables.sessions.head(session) + 1;
         let hidden_from = exclude.map_or(0, |slot| key_of(self.tables.connections.profile(slot).connection_id));
+        let exclusion = Exclusion { row: exclude, hidden_from };
+        if let Some(key) = publication.key
+            && self.debounce(session, exclusion, publication, key)
+        {
+            return Ok(Published { seq: None, matched: self.matched(session, exclude), queued: 0 });
+        }
+        self.publish_now(session, exclusion, publication)
+    }
+
+    /// Takes the next position, encodes once, pushes to every member that is not excluded.
+    pub(super) fn publish_now(
+        &mut self,
+        session: SessionId,
+        exclusion: Exclusion,
+        publication: &Publication<'_>,
+    ) -> Result<Published, ProtocolError> {
+        let Exclusion { row: exclude, hidden_from } = exclusion;
+        let matched = self.matched(session, exclude);
+        let seq = self.tables.sessions.head(session) + 1;
         let id = self.store_session_message(session, seq, publication, hidden_from)?;
         self.tables.sessions.advance(session, self.now.ms());
         self.push_to_members(session, exclude, id, publication.priority);
@@ -124,6 +148,13 @@ impl Delivery {
         self.totals.published += 1;
         self.totals.queued += u64::from(matched);
         Ok(Published { seq: Some(seq), matched, queued: matched })
+    }
+
+    /// Members without the excluded one.
+    fn matched(&self, session: SessionId, exclude: Option<u32>) -> u32 {
+        let sessions = &self.tables.sessions;
+        let excluded = exclude.is_some_and(|slot| sessions.is_member(slot, session));
+        sessions.members(session).len() as u32 - u32::from(excluded)
     }
 
     fn store_session_message(
@@ -269,20 +300,29 @@ impl Delivery {
     fn store_scratch(&mut self, description: Description) -> Result<MessageId, ProtocolError> {
         let frame = prepend_text_header(&mut self.scratch);
         let elsewhere = self.bytes_elsewhere();
-        let tables = &mut self.tables;
-        let mut stored = tables.messages.store(&self.scratch[frame.clone()], description, elsewhere);
-        // What is kept for clients that may come back gives way to what is new.
-        for _ in 0..EVICTIONS_PER_MESSAGE {
-            if stored.is_ok() || !tables.history.evict_oldest(&mut tables.messages) {
-                break;
-            }
-            stored = tables.messages.store(&self.scratch[frame.clone()], description, elsewhere);
-        }
+        let stored = store_evicting(&mut self.tables, &self.scratch[frame], description, elsewhere);
         if self.scratch.capacity() > SCRATCH_BYTES_KEPT {
             self.scratch = Vec::new();
         }
-        stored.map_err(|_| OVERLOADED)
+        stored
     }
+}
+
+/// Stores `bytes`. What is kept for clients that may come back gives way to what is new.
+fn store_evicting(
+    tables: &mut Tables,
+    bytes: &[u8],
+    description: Description,
+    elsewhere: usize,
+) -> Result<MessageId, ProtocolError> {
+    let mut stored = tables.messages.store(bytes, description, elsewhere);
+    for _ in 0..EVICTIONS_PER_MESSAGE {
+        if stored.is_ok() || !tables.history.evict_oldest(&mut tables.messages) {
+            break;
+        }
+        stored = tables.messages.store(bytes, description, elsewhere);
+    }
+    stored.map_err(|_| OVERLOADED)
 }
 
 /// Bytes that are no message: they go first and their latency is not measured.

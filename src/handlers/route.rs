@@ -2,7 +2,7 @@
 
 use crate::auth::{Policy, Principal};
 use crate::delivery::{Author, Delivery, Publication, Published};
-use crate::message::{Envelope, ErrorCode, ProtocolError, Target};
+use crate::message::{Envelope, ErrorCode, MessageType, ProtocolError, Target};
 use crate::tables::sessions::PERSONAL_PREFIX;
 use crate::tables::{ConnId, SessionId, State};
 
@@ -43,12 +43,13 @@ pub fn publish(
 ) -> Result<Published, ProtocolError> {
     check_permission(delivery, policy, sender, envelope)?;
     let destination = resolve(delivery, sender, envelope)?;
+    let own_key = key_of_selection(delivery, sender, envelope);
     let publication = Publication {
         id,
         kind: envelope.kind,
         priority: envelope.priority,
         from: sender.author,
-        key: envelope.key,
+        key: envelope.key.or(own_key.as_deref()),
         reply_to: envelope.reply_to,
         meta: envelope.meta,
         expires_in_ms: envelope.expires_in_ms,
@@ -63,6 +64,12 @@ pub fn publish(
             delivery.publish(session, excluded, &publication)
         }
     }
+}
+
+/// What a selection without a key replaces: its user's last one.
+fn key_of_selection(delivery: &Delivery, sender: &Sender<'_>, envelope: &Envelope<'_>) -> Option<String> {
+    let is_keyless = envelope.kind == MessageType::SELECTION_UPDATE && envelope.key.is_none();
+    is_keyless.then(|| sender.user_id(delivery).to_owned())
 }
 
 /// Whether the policy lets the sender publish this.

@@ -62,6 +62,12 @@ fn counters(o: Overview<'_>) -> Vec<Counter> {
         ("queued", "hashi_messages_queued_total", "Copies put into queues.", d.queued),
         ("conflated", "hashi_messages_conflated_total", "Copies replaced by a newer one of their key.", d.conflated),
         ("dropped", "hashi_messages_dropped_total", "Messages without a sequence dropped by full queues.", d.dropped),
+        (
+            "debounced",
+            "hashi_messages_debounced_total",
+            "Messages replaced by a newer one of their key before they were published.",
+            d.debounced,
+        ),
         ("expired", "hashi_messages_expired_total", "Messages past the time that their senders gave them.", d.expired),
         ("replayed", "hashi_messages_replayed_total", "Copies put into queues from history.", d.replayed),
         (
@@ -124,6 +130,7 @@ fn figures(o: Overview<'_>) -> Value {
             "rowsBehind": tables.outputs.cursors().len(),
             "departed": tables.departed.len(),
         },
+        "held": tables.held.len(),
         "commandsWaiting": o.commands_waiting,
         "handlers": {
             "pending": o.handlers.pending(),
@@ -228,6 +235,7 @@ fn gauges(out: &mut String, o: Overview<'_>) {
         ("hashi_queued_entries", "Entries in all queues.", tables.outputs.entries()),
         ("hashi_history_messages", "Messages that histories keep.", tables.history.len()),
         ("hashi_rows_behind", "Connections that history feeds.", tables.outputs.cursors().len()),
+        ("hashi_held_messages", "Messages that are held back.", tables.held.len()),
         ("hashi_departed", "Ended connections that a client may go on for.", tables.departed.len()),
         ("hashi_stored_messages", "Messages stored.", tables.messages.len()),
         ("hashi_stored_bytes", "Bytes of stored messages.", tables.messages.used_bytes()),

@@ -25,6 +25,7 @@ impl<N: Net, C: Clock> Reactor<N, C> {
                 core.arm(slot);
             }
         }
+        core.delivery.release_held();
         core.delivery.expire_messages();
         core.delivery.age(core.config.message_expiry_ms, TIMERS_PER_TICK);
         core.handlers.expire(&mut core.delivery);

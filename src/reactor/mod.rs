@@ -214,6 +214,7 @@ impl Core {
         let due_ms = [
             tables.timers.next_due_ms(),
             self.delivery.next_ageing_ms(self.config.message_expiry_ms),
+            self.delivery.tables.held.next_end_ms(),
             self.handlers.next_deadline_ms(),
             self.accept_ready.then_some(self.accept_not_before_ms),
             self.draining.map(|draining| draining.deadline_ms),

@@ -20,6 +20,7 @@ impl Core {
         if self.draining.is_some() {
             return;
         }
+        self.delivery.end_debounce();
         let window_ms = self.config.drain_ms;
         self.draining = Some(Draining { deadline_ms: self.now_ms() + window_ms });
         let slots: Vec<u32> = self.delivery.tables.connections.slots().collect();

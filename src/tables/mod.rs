@@ -8,6 +8,7 @@ pub mod cursors;
 pub mod departed;
 pub mod expired;
 pub mod expiring;
+pub mod held;
 pub mod history;
 pub mod ids;
 pub mod latest;
@@ -21,6 +22,7 @@ pub mod wheel;
 
 pub use connections::{Connections, State};
 pub use departed::Departed;
+pub use held::Held;
 pub use history::History;
 pub use ids::{ConnId, MessageId, SessionId};
 pub use messages::Messages;
@@ -40,6 +42,8 @@ pub struct Tables {
     pub sessions: Sessions,
     /// Connections that ended a short while ago.
     pub departed: Departed,
+    /// Messages that are not published yet.
+    pub held: Held,
     /// The newest messages of each session.
     pub history: History,
     /// Stored messages.
@@ -65,6 +69,7 @@ impl Tables {
         self.outputs.invariants(&self.messages);
         self.sessions.invariants();
         self.departed.invariants();
+        self.held.invariants();
         self.history.invariants(&self.messages);
         self.messages.invariants();
         self.timers.invariants();

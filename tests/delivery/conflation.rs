@@ -108,7 +108,8 @@ fn a_row_that_is_behind_gets_the_newest_of_a_key_from_history() {
 /// Updates of an operation have its id as their key without saying so.
 #[test]
 fn updates_of_an_operation_replace_each_other() {
-    let server = start(TEN);
+    let undebounced = [("WEBSOCKET_MESSAGE_QUEUE_SIZE", "10"), ("HASHI_SLOW_MS", "60000"), ("HASHI_DEBOUNCE_MS", "0")];
+    let server = start(&undebounced);
     let mut stalled = Stalled::new(&server, "normal");
     let progress = |number: usize| {
         let payload = simd_json::json!({"operationId": "op-1", "progress": 0.5});
