@@ -3,6 +3,8 @@
 
 mod common;
 
+#[path = "delivery/batch.rs"]
+mod batch;
 #[path = "delivery/conflation.rs"]
 mod conflation;
 #[path = "delivery/direct.rs"]

@@ -64,6 +64,8 @@ pub const DRAIN_HIGH_WRITES_PER_TICK: usize = 1024;
 pub const BATCH_BYTES: usize = 64 * 1024;
 /// Messages up to this size are gathered into one buffer; a batch with a larger one is written with `writev`.
 pub const GATHER_BYTES_MAX: usize = 4 * 1024;
+/// Most messages of one array frame. Its bytes are those of one batch at most.
+pub const ARRAY_MESSAGES_MAX: usize = 64;
 /// Most messages of one batch that is written with `writev`.
 pub const WRITEV_SLICES_MAX: usize = 64;
 

@@ -306,6 +306,15 @@ impl Delivery {
         }
         stored
     }
+
+    /// Stores what a socket did not take of a text that was made when it was written.
+    ///
+    /// # Errors
+    /// `overloaded` when the memory for messages is used up.
+    pub fn store_text(&mut self, text: &[u8]) -> Result<MessageId, ProtocolError> {
+        let elsewhere = self.bytes_elsewhere();
+        store_evicting(&mut self.tables, text, RAW, elsewhere)
+    }
 }
 
 /// Stores `bytes`. What is kept for clients that may come back gives way to what is new.

@@ -17,17 +17,20 @@ pub struct Features {
     pub heartbeat: bool,
     /// `hashi:position` where the client's own counting would stand still.
     pub resume: bool,
+    /// Several messages in one frame, as a JSON array.
+    pub batch: bool,
 }
 
 impl Features {
     /// The name of each feature, and whether it is on.
-    pub const fn named(&self) -> [(&'static str, bool); 2] {
-        [(FEATURE_HEARTBEAT, self.heartbeat), (FEATURE_RESUME, self.resume)]
+    pub const fn named(&self) -> [(&'static str, bool); 3] {
+        [(FEATURE_HEARTBEAT, self.heartbeat), (FEATURE_RESUME, self.resume), (FEATURE_BATCH, self.batch)]
     }
 }
 
 const FEATURE_HEARTBEAT: &str = "heartbeat";
 const FEATURE_RESUME: &str = "resume";
+const FEATURE_BATCH: &str = "batch";
 
 /// Where a client says it stands in a session. A member that cannot be what it should is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -138,6 +141,7 @@ fn parse_features(value: &BorrowedValue<'_>) -> Result<Features, ProtocolError> 
         match item.as_str().ok_or(BAD_FEATURES)? {
             FEATURE_HEARTBEAT => features.heartbeat = true,
             FEATURE_RESUME => features.resume = true,
+            FEATURE_BATCH => features.batch = true,
             _ => {} // one that this version does not know
         }
     }
@@ -172,7 +176,7 @@ mod tests {
             Ok(Authentication {
                 token: "t".into(),
                 session_id: Some("s".into()),
-                features: Features { heartbeat: true, resume: false },
+                features: Features { heartbeat: true, ..Features::default() },
                 echo: false,
                 resume: None,
             })

@@ -45,6 +45,8 @@ pub struct Metrics {
     pub bytes_out: u64,
     /// Calls of `write` and `writev`.
     pub writes: u64,
+    /// Writes that began an array frame.
+    pub arrays: u64,
     /// Calls of `read`.
     pub reads: u64,
     /// Ticks of the loop.
@@ -75,6 +77,7 @@ impl Default for Metrics {
             bytes_in: 0,
             bytes_out: 0,
             writes: 0,
+            arrays: 0,
             reads: 0,
             ticks: 0,
             latency_ns: histogram(),

@@ -88,6 +88,7 @@ fn counters(o: Overview<'_>) -> Vec<Counter> {
         ("bytesOut", "hashi_bytes_sent_total", "Bytes written.", m.bytes_out),
         ("reads", "hashi_reads_total", "Calls of read.", m.reads),
         ("writes", "hashi_writes_total", "Calls of write and writev.", m.writes),
+        ("arrays", "hashi_arrays_total", "Frames with several messages.", m.arrays),
         ("ticks", "hashi_ticks_total", "Ticks of the loop.", m.ticks),
     ]
 }

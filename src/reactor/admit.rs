@@ -80,6 +80,9 @@ impl Core {
         if request.features.resume {
             self.delivery.tables.outputs.track(slot);
         }
+        if request.features.batch {
+            self.delivery.tables.outputs.make_batched(slot);
+        }
     }
 
     /// The row goes on for another connection of its user, living or ended: in its sessions, where it still may be in

@@ -5,6 +5,7 @@
 
 mod accept;
 mod admit;
+mod arrays;
 mod close;
 mod complete;
 mod drain;

@@ -1,6 +1,6 @@
 //! A batch: what one row would write next. `Outputs` fills it and takes off what was written of it.
 
-use super::MessageId;
+use super::{MessageId, Messages};
 use crate::config::limits::BATCH_BYTES;
 use crate::message::Priority;
 
@@ -42,6 +42,20 @@ impl Batch {
     /// Bytes of the largest message.
     pub const fn largest(&self) -> usize {
         self.largest
+    }
+
+    /// Keeps the first `count` messages. Nothing of another one is in progress.
+    pub fn truncate(&mut self, count: usize, messages: &Messages) {
+        if count >= self.entries.len() {
+            return;
+        }
+        self.entries.truncate(count);
+        (self.bytes, self.largest) = (0, 0);
+        for entry in &self.entries {
+            let bytes = messages.frame(entry.id).len();
+            self.bytes += bytes;
+            self.largest = self.largest.max(bytes);
+        }
     }
 
     pub(super) fn clear(&mut self) {

@@ -17,17 +17,19 @@ use crate::config::limits::{NORMAL_WEIGHT, OWED_APART_MAX};
 use crate::message::Priority;
 
 /// The bits of `Output::flags` that say in which dirty lists the row is.
-const DIRTY: [u8; 3] = [1, 2, 4];
+const DIRTY: [u16; 3] = [1, 2, 4];
 /// The socket took less than was offered and has not become writable since.
-const BLOCKED: u8 = 8;
+const BLOCKED: u16 = 8;
 /// The row has entries in the side table of owed gaps.
-const OWES: u8 = 16;
+const OWES: u16 = 16;
 /// The row has cursors: history feeds it.
-const BEHIND: u8 = 32;
+const BEHIND: u16 = 32;
 /// The client wants to know its positions.
-const TRACKED: u8 = 64;
+const TRACKED: u16 = 64;
 /// The row is owed a position.
-const OWES_POSITION: u8 = 128;
+const OWES_POSITION: u16 = 128;
+/// The client takes arrays of messages.
+const BATCHED: u16 = 512;
 
 /// One row, one cache line: what a push and a drain touch.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +45,7 @@ struct Output {
     partial_offset: u32,
     /// Bytes of normal messages sent that low ones have not yet had their share of.
     credit: i32,
-    flags: u8,
+    flags: u16,
 }
 
 const _: () = assert!(size_of::<Output>() == 64);
@@ -67,6 +69,8 @@ pub struct Outputs {
     owed: FxHashMap<u32, Vec<Owed>>,
     cursors: Cursors,
     positions: Positions,
+    /// By slot: the messages whose text is in progress, each with the ring's reference.
+    carried: FxHashMap<u32, Vec<MessageId>>,
     /// Ring entries of all rows.
     entries: usize,
     /// Those of blocked rows among them.
@@ -148,6 +152,16 @@ impl Outputs {
     /// The client asked for its positions.
     pub fn track(&mut self, slot: u32) {
         self.rows[slot as usize].flags |= TRACKED;
+    }
+
+    /// The client takes arrays of messages from now on.
+    pub fn make_batched(&mut self, slot: u32) {
+        self.rows[slot as usize].flags |= BATCHED;
+    }
+
+    /// Whether the client takes arrays of messages.
+    pub fn is_batched(&self, slot: u32) -> bool {
+        self.rows[slot as usize].flags & BATCHED != 0
     }
 
     /// Whether the row's socket took less than was offered.
@@ -350,7 +364,7 @@ impl Outputs {
     }
 
     /// Fills `batch` with what the row writes next: the rest of a message, then all of high, then normal and low by
-    /// weight, up to one batch.
+    /// weight, up to one batch. The rest of an array's text goes alone: what follows is not text yet.
     pub fn collect(&self, slot: u32, messages: &Messages, batch: &mut Batch) {
         batch.clear();
         let row = &self.rows[slot as usize];
@@ -360,6 +374,9 @@ impl Outputs {
             batch.partial = Some((id, offset));
             batch.bytes = messages.frame(id).len() - offset;
             batch.largest = batch.bytes;
+            if row.flags & BATCHED != 0 {
+                return;
+            }
         }
         let sized = |value: u32| (MessageId(value), messages.frame(MessageId(value)).len());
         let mut heads = row.rings.each_ref().map(|ring| self.pool.iter(ring).map(sized).peekable());
@@ -413,6 +430,9 @@ impl Outputs {
             self.partials -= 1;
             self.rows[slot as usize].partial_offset = 0;
             done(messages, id);
+            for id in self.carried.remove(&slot).into_iter().flatten() {
+                done(messages, id);
+            }
         }
         for entry in &batch.entries {
             if written == 0 {
@@ -429,6 +449,19 @@ impl Outputs {
             written -= bytes;
             done(messages, entry.id);
         }
+    }
+
+    /// Takes a whole batch off the rings: its messages are now those that `text` carries, of which nothing is written yet.
+    /// The reference to `text` is the row's.
+    pub fn carry(&mut self, slot: u32, batch: &Batch, text: MessageId, messages: &Messages) {
+        for entry in &batch.entries {
+            self.take(slot, entry, messages.frame(entry.id).len() as u32);
+        }
+        self.carried.insert(slot, batch.ids().collect());
+        let row = &mut self.rows[slot as usize];
+        assert_eq!(row.partial, MessageId::NONE, "a row has one text in progress");
+        (row.partial, row.partial_offset) = (text.0, 0);
+        self.partials += 1;
     }
 
     /// Takes one entry off its ring.
@@ -508,6 +541,9 @@ impl Outputs {
             messages.release(MessageId(row.partial));
             self.partials -= 1;
         }
+        for id in self.carried.remove(&slot).into_iter().flatten() {
+            messages.release(id);
+        }
         self.positions.forget(slot);
         *row = EMPTY; // the dirty lists may still name the row; `next_dirty` passes over it
     }
@@ -555,7 +591,8 @@ impl Outputs {
         for (slot, row) in self.rows.iter().enumerate() {
             let queued = Priority::ALL.into_iter().flat_map(|priority| self.ring(slot as u32, priority));
             let partial = (row.partial != MessageId::NONE).then_some(MessageId(row.partial));
-            for id in queued.chain(partial) {
+            let carried = self.carried.get(&(slot as u32)).into_iter().flatten().copied();
+            for id in queued.chain(partial).chain(carried) {
                 *references.entry(id).or_default() += 1;
             }
         }
@@ -580,6 +617,8 @@ impl Outputs {
             assert_eq!(row.flags & BEHIND != 0, !self.cursors.of(slot).is_empty());
             assert_eq!(row.flags & OWES_POSITION != 0, self.positions.is_owed(slot));
             assert_eq!(row.flags & OWES != 0, self.owed.contains_key(&slot));
+            let may_carry = self.is_batched(slot) && row.partial != MessageId::NONE;
+            assert!(may_carry || !self.carried.contains_key(&slot));
             entries += self.len(slot);
             all_bytes += row.queued_bytes;
             if self.is_blocked(slot) {
@@ -716,6 +755,29 @@ mod tests {
         assert_eq!(bench.outputs.next_dirty(Priority::Normal), Some(None));
         assert_eq!(bench.outputs.next_dirty(Priority::Normal), None);
         bench.outputs.open(0);
+        assert!(bench.messages.is_empty());
+    }
+
+    #[test]
+    fn the_messages_of_a_text_are_done_with_it() {
+        let mut bench = Bench::new();
+        bench.outputs.make_batched(0);
+        for text in [&b"a"[..], b"b"] {
+            bench.push(Priority::Normal, text);
+        }
+        bench.outputs.collect(0, &bench.messages, &mut bench.batch);
+        let text = store(&mut bench.messages, Priority::High, b"text");
+        bench.outputs.carry(0, &bench.batch, text, &bench.messages);
+        bench.push(Priority::High, b"next");
+        bench.outputs.invariants(&bench.messages);
+        assert_eq!(bench.write(3), b"tex");
+        assert_eq!(bench.messages.len(), 4);
+        assert_eq!(bench.write(100), b"t", "what follows is not text yet");
+        assert_eq!(bench.messages.len(), 1);
+        bench.outputs.collect(0, &bench.messages, &mut bench.batch);
+        let text = store(&mut bench.messages, Priority::High, b"more text");
+        bench.outputs.carry(0, &bench.batch, text, &bench.messages);
+        bench.outputs.clear(0, &mut bench.messages);
         assert!(bench.messages.is_empty());
     }
 
