@@ -125,15 +125,15 @@ impl Check {
 }
 
 impl Findings {
-    /// The checks that failed, in words.
-    pub fn failures(&self) -> Vec<String> {
-        let found = [
-            (self.out_of_order, "messages arrived out of order"),
-            (self.duplicates, "messages arrived twice"),
-            (self.misdelivered, "messages arrived at the wrong connection"),
-            (self.lost_silently, "messages were lost without a gap"),
-        ];
-        found.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect()
+    /// Each check: what must hold and, if it does not, what was found.
+    pub fn checks(&self) -> [(&'static str, Option<String>); 4] {
+        let check = |name, count: u64, what| (name, (count > 0).then(|| format!("{count} {what}")));
+        [
+            check("order is kept", self.out_of_order, "messages arrived out of order"),
+            check("nothing arrives twice", self.duplicates, "messages arrived twice"),
+            check("nothing arrives elsewhere", self.misdelivered, "messages arrived at the wrong connection"),
+            check("nothing is lost in silence", self.lost_silently, "messages were lost without a gap"),
+        ]
     }
 }
 
@@ -154,7 +154,7 @@ mod tests {
     fn a_clean_run_has_no_findings() {
         let numbers: Vec<u64> = (0..1000).collect();
         assert_eq!(one_lane(&numbers, 1000), Findings::default());
-        assert!(one_lane(&numbers, 1000).failures().is_empty());
+        assert!(one_lane(&numbers, 1000).checks().iter().all(|(_, failure)| failure.is_none()));
         assert_eq!(one_lane(&[], 0), Findings::default());
     }
 

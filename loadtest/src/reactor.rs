@@ -1,12 +1,13 @@
 //! The reactor of the harness: one thread, one poll, all connections as rows of one table. It carries out what a scenario
 //! asks for and tells it what happens.
 //!
-//! In: a scenario and the target. Out: its report. Any connection that fails or that the server closes ends the run with
+//! In: a scenario and the target. Out: its report and, each second, what happened in it. Any connection that fails or that the server closes ends the run with
 //! an error, so that a run always stops by itself.
 
 use std::collections::VecDeque;
 use std::mem;
 use std::net::SocketAddr;
+use std::sync::mpsc::Sender as Channel;
 use std::time::Duration;
 
 use mio::event::Event;
@@ -20,6 +21,7 @@ use crate::error::{ConnectionError, LoadError, Result};
 use crate::frame::{self, Frame, MaskKeys, ReadBuffer, Sender};
 use crate::handshake::{self, SUBPROTOCOL};
 use crate::measure::{Clock, SECOND_NS, Sample};
+use crate::meter::Interval;
 use crate::report::Report;
 use crate::scenarios::{Command, Identity, Scenario};
 
@@ -67,9 +69,19 @@ impl Target {
     }
 }
 
-/// Runs a scenario to its end.
-pub fn run(scenario: impl Scenario, target: Target) -> Result<Report> {
-    Reactor::new(scenario, target)?.run()
+/// What happened in an interval.
+#[derive(Debug)]
+pub struct Tick {
+    pub interval: Interval,
+    /// The name of its phase; `drain` after the last.
+    pub phase: String,
+    /// `error` messages since the run began.
+    pub errors: u64,
+}
+
+/// Runs a scenario to its end. Each interval is sent to `ticks`; it may be that nobody listens.
+pub fn run(scenario: impl Scenario, target: Target, ticks: Channel<Tick>) -> Result<Report> {
+    Reactor::new(scenario, target, ticks)?.run()
 }
 
 /// The state of a run.
@@ -91,13 +103,14 @@ struct Reactor<S> {
     scanner: Scanner,
     keys: MaskKeys,
     samples: Vec<Sample>,
+    ticks: Channel<Tick>,
     error_count: u64,
     errors: Vec<String>,
     next_timeout_scan: u64,
 }
 
 impl<S: Scenario> Reactor<S> {
-    fn new(scenario: S, target: Target) -> Result<Self> {
+    fn new(scenario: S, target: Target, ticks: Channel<Tick>) -> Result<Self> {
         let poll = Poll::new().map_err(|error| LoadError::System("poll", error))?;
         let rows = (0..scenario.connections()).map(|_| Connection::closed()).collect();
         Ok(Self {
@@ -116,6 +129,7 @@ impl<S: Scenario> Reactor<S> {
             scanner: Scanner::new(),
             keys: MaskKeys::new(std::process::id()),
             samples: Vec::new(),
+            ticks,
             error_count: 0,
             errors: Vec::new(),
             next_timeout_scan: 0,
@@ -135,6 +149,8 @@ impl<S: Scenario> Reactor<S> {
             }
             self.pass_time()?;
         }
+        self.scenario.meter().finish(self.clock.now());
+        self.tell_intervals();
         Ok(self.report())
     }
 
@@ -145,8 +161,8 @@ impl<S: Scenario> Reactor<S> {
         }
     }
 
-    fn timeout(&self, now: u64) -> Duration {
-        let due = self.scenario.due().min(self.next_timeout_scan);
+    fn timeout(&mut self, now: u64) -> Duration {
+        let due = self.scenario.due().min(self.scenario.meter().due()).min(self.next_timeout_scan);
         let left = due.saturating_sub(now);
         if left <= SPIN_NS { Duration::ZERO } else { Duration::from_nanos(left - SPIN_NS / 2) }
     }
@@ -157,11 +173,26 @@ impl<S: Scenario> Reactor<S> {
             self.scenario.on_time(now, &mut self.commands);
             self.act()?;
         }
+        if now >= self.scenario.meter().due() {
+            self.scenario.meter().tick(now);
+            self.tell_intervals();
+        }
         if now >= self.next_timeout_scan {
             self.next_timeout_scan = now + TIMEOUT_SCAN_NS;
             self.check_timeouts(now)?;
         }
         Ok(())
+    }
+
+    /// Hands over what was measured in the intervals that ended.
+    fn tell_intervals(&mut self) {
+        let errors = self.error_count;
+        let meter = self.scenario.meter();
+        for interval in meter.take_finished() {
+            let phase = interval.phase.map_or("drain", |phase| meter.phase_name(phase)).to_owned();
+            // A run whose ticks nobody takes is the same run.
+            self.ticks.send(Tick { interval, phase, errors }).ok();
+        }
     }
 
     fn check_timeouts(&self, now: u64) -> Result<()> {

@@ -5,15 +5,18 @@ mod connect;
 mod flights;
 mod idle;
 mod layout;
+mod plan;
 mod traffic;
 
 pub use connect::Connect;
 pub use idle::Idle;
 pub use layout::Layout;
-pub use traffic::{Pace, Timing, Traffic};
+pub use plan::{Course, Pace, Phase, Plan, Ramp};
+pub use traffic::Traffic;
 
 use crate::envelope::{Gap, Stamp};
 use crate::measure::Sample;
+use crate::meter::Meter;
 use crate::report::Report;
 
 /// Who a connection is once it is open.
@@ -65,6 +68,9 @@ pub trait Scenario {
 
     /// Whether the run is over.
     fn is_done(&self) -> bool;
+
+    /// Its meter, from which the reactor takes what happened each second.
+    fn meter(&mut self) -> &mut Meter;
 
     /// The figures and failed checks; called once, at the end.
     fn report(&mut self, samples: &[Sample]) -> Report;
