@@ -1,7 +1,5 @@
 //! The live view of a run on a terminal: two lines on stderr, drawn anew once a second by the observer's thread.
 
-use std::time::Duration;
-
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::measure::SECOND_NS;
@@ -68,14 +66,19 @@ fn thousands(value: f64) -> String {
     indicatif::HumanCount(value.round() as u64).to_string()
 }
 
-/// Microseconds in the unit that reads best.
+/// Microseconds in the unit that reads best, with three digits at most.
 pub fn duration(us: f64) -> String {
-    let time = Duration::from_nanos((us * 1000.0) as u64);
-    match time.as_nanos() {
-        0..1_000_000 => format!("{us:.0} µs"),
-        1_000_000..1_000_000_000 => format!("{:.2} ms", us / 1e3),
-        _ => format!("{:.2} s", us / 1e6),
-    }
+    let (value, unit) = match us {
+        ..1e3 => (us, "µs"),
+        ..1e6 => (us / 1e3, "ms"),
+        _ => (us / 1e6, "s"),
+    };
+    let factor = match value {
+        ..10.0 => 100.0,
+        ..100.0 => 10.0,
+        _ => 1.0,
+    };
+    format!("{} {unit}", (value * factor).round() / factor)
 }
 
 #[cfg(test)]
@@ -84,7 +87,8 @@ mod tests {
 
     #[test]
     fn times_are_in_the_unit_that_reads_best() {
-        assert_eq!([duration(12.4), duration(1234.0), duration(2_500_000.0)], ["12 µs", "1.23 ms", "2.50 s"]);
+        let written = [0.5, 12.41, 100.0, 1234.0, 410_260.0, 2_500_000.0].map(duration);
+        assert_eq!(written, ["0.5 µs", "12.4 µs", "100 µs", "1.23 ms", "410 ms", "2.5 s"]);
     }
 
     #[test]
@@ -93,6 +97,7 @@ mod tests {
             at: 1.0,
             seconds: 1.0,
             phase: "measured".into(),
+            is_measured: true,
             messages_per_second: 12345.0,
             deliveries_per_second: 12345.0,
             latency_p50_us: None,

@@ -16,6 +16,7 @@ mod error;
 mod frame;
 mod handshake;
 mod hdr;
+mod html;
 mod junit;
 mod live;
 mod measure;

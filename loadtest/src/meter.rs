@@ -161,9 +161,10 @@ impl Meter {
         mem::take(&mut self.finished)
     }
 
-    /// The names of the phases begun so far.
-    pub fn phase_name(&self, phase: usize) -> &str {
-        &self.phases[phase].name
+    /// The name of a phase that has begun, and whether it is measured.
+    pub fn phase(&self, phase: usize) -> (&str, bool) {
+        let Record { name, is_measured, .. } = &self.phases[phase];
+        (name, *is_measured)
     }
 
     fn finish_interval(&mut self, now: u64) {
@@ -316,7 +317,7 @@ mod tests {
         meter.finish(SECOND_NS + 50);
         let found: Vec<_> = meter.take_finished().iter().map(|i| (i.phase, i.latency.histogram().len())).collect();
         assert_eq!(found, [(Some(0), 1), (Some(0), 0), (Some(1), 2), (None, 1)]);
-        assert_eq!((meter.due(), meter.phase_name(1)), (u64::MAX, "b"));
+        assert_eq!((meter.due(), meter.phase(1)), (u64::MAX, ("b", true)));
     }
 
     #[test]

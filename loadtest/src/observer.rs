@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::error::{LoadError, Result};
 use crate::hdr::IntervalLog;
-use crate::measure::{MIB, SECOND_NS, Sample, Used};
+use crate::measure::{Clock, MIB, SECOND_NS, Sample, Used};
 use crate::procfs;
 use crate::reactor::Tick;
 use crate::server::Inquirer;
@@ -28,6 +28,8 @@ pub struct Point {
     pub at: f64,
     pub seconds: f64,
     pub phase: String,
+    #[serde(rename = "measured")]
+    pub is_measured: bool,
     pub messages_per_second: f64,
     pub deliveries_per_second: f64,
     pub latency_p50_us: Option<f64>,
@@ -102,7 +104,9 @@ fn observe(subject: Subject, ticks: &Receiver<Tick>, mut show: impl FnMut(&Point
 /// Makes points of ticks.
 struct Sampler {
     subject: Subject,
+    /// When the first phase began, by the reactor's clock.
     started: Option<u64>,
+    clock: Clock,
     before: Sample,
     errors: u64,
 }
@@ -111,8 +115,9 @@ impl Sampler {
     fn new(mut subject: Subject) -> Self {
         // The first answer is what the first second's is compared with.
         subject.inquirer.as_mut().and_then(|inquirer| inquirer.metrics(1.0));
-        let before = Sample::take(0, subject.server_pid);
-        Self { subject, started: None, before, errors: 0 }
+        let clock = Clock::start();
+        let before = Sample::take(clock.now(), subject.server_pid);
+        Self { subject, started: None, clock, before, errors: 0 }
     }
 
     fn point(&mut self, tick: &Tick) -> Point {
@@ -120,13 +125,14 @@ impl Sampler {
         let started = *self.started.get_or_insert(interval.start);
         let length = |ns: u64| ns as f64 / SECOND_NS as f64;
         let seconds = length(interval.end - interval.start).max(1e-9);
-        let used = self.used(interval.end);
+        let used = self.used();
         let percent = |cpu: f64| rounded(100.0 * cpu / used.seconds);
         let is_long = used.seconds >= SHORTEST_CPU_SECONDS;
         Point {
             at: rounded(length(interval.end - started)),
             seconds: rounded(seconds),
             phase: tick.phase.clone(),
+            is_measured: tick.is_measured,
             messages_per_second: rounded(interval.tally.messages as f64 / seconds),
             deliveries_per_second: rounded(interval.tally.deliveries as f64 / seconds),
             latency_p50_us: interval.latency.quantile_us(0.5),
@@ -142,8 +148,9 @@ impl Sampler {
         }
     }
 
-    fn used(&mut self, now: u64) -> Used {
-        let sample = Sample::take(now, self.subject.server_pid);
+    /// What was used since the last point. By this thread's own clock: a tick may have waited.
+    fn used(&mut self) -> Used {
+        let sample = Sample::take(self.clock.now(), self.subject.server_pid);
         let before = std::mem::replace(&mut self.before, sample);
         Used::between(&before, &sample)
     }
@@ -168,7 +175,7 @@ mod tests {
         let mut latency = Latency::new();
         (0..messages).for_each(|_| latency.record(2000));
         let tally = Tally { messages, deliveries: 2 * messages, ..Default::default() };
-        Tick { interval: Interval { phase, start, end, tally, latency }, phase: "a".into(), errors }
+        Tick { interval: Interval { phase, start, end, tally, latency }, phase: "a".into(), is_measured: true, errors }
     }
 
     #[test]

@@ -85,8 +85,8 @@ impl Outcome {
     }
 }
 
-/// The columns of a table of phases, with their headings.
-pub const PHASE_COLUMNS: [(&str, &str); 6] = [
+/// The columns of the table of phases, with their headings.
+const PHASE_COLUMNS: [(&str, &str); 6] = [
     ("messages_per_second", "messages/s"),
     ("latency_p50_us", "p50 us"),
     ("latency_p99_us", "p99 us"),

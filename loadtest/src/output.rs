@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::error::{LoadError, Result};
 use crate::hdr;
+use crate::html;
 use crate::junit;
 use crate::outcome::Outcome;
 
@@ -17,6 +18,7 @@ pub fn write(outcome: &Outcome, folder: &Path) -> Result<()> {
 fn write_files(outcome: &Outcome, folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     fs::write(folder.join("result.json"), outcome.json())?;
+    fs::write(folder.join("report.html"), html::page(outcome))?;
     fs::write(folder.join("junit.xml"), junit::xml(outcome).map_err(io::Error::other)?)?;
     if let Some(latency) = &outcome.report.latency {
         fs::write(folder.join("latency.hgrm"), hdr::percentile_text(latency))?;

@@ -73,8 +73,9 @@ impl Target {
 #[derive(Debug)]
 pub struct Tick {
     pub interval: Interval,
-    /// The name of its phase; `drain` after the last.
+    /// The name of its phase (`drain` after the last), and whether that is measured.
     pub phase: String,
+    pub is_measured: bool,
     /// `error` messages since the run began.
     pub errors: u64,
 }
@@ -173,10 +174,8 @@ impl<S: Scenario> Reactor<S> {
             self.scenario.on_time(now, &mut self.commands);
             self.act()?;
         }
-        if now >= self.scenario.meter().due() {
-            self.scenario.meter().tick(now);
-            self.tell_intervals();
-        }
+        self.scenario.meter().tick(now);
+        self.tell_intervals();
         if now >= self.next_timeout_scan {
             self.next_timeout_scan = now + TIMEOUT_SCAN_NS;
             self.check_timeouts(now)?;
@@ -189,9 +188,10 @@ impl<S: Scenario> Reactor<S> {
         let errors = self.error_count;
         let meter = self.scenario.meter();
         for interval in meter.take_finished() {
-            let phase = interval.phase.map_or("drain", |phase| meter.phase_name(phase)).to_owned();
+            let (phase, is_measured) = interval.phase.map_or(("drain", false), |phase| meter.phase(phase));
+            let phase = phase.to_owned();
             // A run whose ticks nobody takes is the same run.
-            self.ticks.send(Tick { interval, phase, errors }).ok();
+            self.ticks.send(Tick { interval, phase, is_measured, errors }).ok();
         }
     }
 

@@ -414,6 +414,17 @@ mod tests {
     }
 
     #[test]
+    fn the_files_in_the_repository_are_right() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+        let files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(files.len() > 3);
+        for file in files {
+            let settings = Settings::read(&file).unwrap();
+            assert!(settings.plan(Pace::InAll).is_ok() && !settings.thresholds.is_empty(), "{}", file.display());
+        }
+    }
+
+    #[test]
     fn a_load_that_makes_no_sense_is_refused() {
         for load in ["rate = 5\nin_flight = 1", "rate = 0", "rate = -1", "rate = nan", "in_flight = 0", "seconds = -1"]
         {
