@@ -233,7 +233,8 @@ impl Meter {
             let used = Used::between(&pair[0], &pair[1]);
             let mut figures = Figures::default();
             phase.report(&used, &mut figures);
-            report.phases.push(PhaseReport { name: phase.name.clone(), is_measured: phase.is_measured, figures });
+            let (name, latency) = (phase.name.clone(), phase.latency.clone());
+            report.phases.push(PhaseReport { name, is_measured: phase.is_measured, figures, latency });
             if phase.is_measured {
                 whole.add(phase);
                 whole_used = Some(whole_used.map_or(used, |before| before.and(used)));

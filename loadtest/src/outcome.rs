@@ -125,12 +125,13 @@ pub mod tests {
         report.maybe("latency_p99_us", Some(250.0));
         let mut latency = Latency::new();
         (1..1000).for_each(|us| latency.record(us * 1000));
-        report.latency = Some(latency);
+        report.latency = Some(latency.clone());
         report.check("order is kept", None);
         report.check("nothing is lost in silence", Some("3 messages were lost <somewhere>".into()));
         for name in ["ramp <1>", "level"] {
             let figures = report.figures.clone();
-            report.phases.push(PhaseReport { name: name.into(), is_measured: true, figures });
+            let latency = latency.clone();
+            report.phases.push(PhaseReport { name: name.into(), is_measured: true, figures, latency });
         }
         let threshold: crate::threshold::Threshold = "p99_us < 200".parse().unwrap();
         let verdicts = crate::threshold::judge(&[threshold], &[], &report);

@@ -85,6 +85,8 @@ pub struct PhaseReport {
     #[serde(rename = "measured")]
     pub is_measured: bool,
     pub figures: Figures,
+    #[serde(skip)]
+    pub latency: Latency,
 }
 
 /// Something that must hold.

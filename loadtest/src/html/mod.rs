@@ -7,6 +7,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use crate::environment::Environment;
 use crate::hdr;
 use crate::live::duration;
+use crate::measure::Latency;
 use crate::observer::Point;
 use crate::outcome::Outcome;
 use crate::report::Value;
@@ -16,6 +17,9 @@ const STYLE: &str = include_str!("style.css");
 /// The widths of the drawings: a chart of the whole page, and one of two beside each other.
 const WIDE: f64 = 1130.0;
 const HALF: f64 = 558.0;
+
+/// Curves that can be told apart in one chart.
+const MOST_CURVES: usize = 5;
 
 /// The tiles at the top: figure, caption, and how it is written.
 const TILES: [(&str, &str, Format); 9] = [
@@ -101,30 +105,40 @@ fn tiles(outcome: &Outcome) -> Markup {
     }
 }
 
+/// The distribution of each phase, or of the whole run when it has one phase or very many.
 fn percentiles(outcome: &Outcome) -> Markup {
-    let Some(latency) = outcome.report.latency.as_ref().filter(|latency| !latency.histogram().is_empty()) else {
-        return html! {};
-    };
-    let steps = hdr::distribution(latency);
-    let points: Vec<_> = steps.iter().map(|step| (step.quantile, Some(step.ns as f64 / 1000.0))).collect();
-    let lowest = points.first().and_then(|point| point.1).unwrap_or(1.0);
-    let line = Line { name: "latency from the intended send time", points };
+    let phases: Vec<_> = outcome.measured_phases().map(|phase| (phase.name.as_str(), &phase.latency)).collect();
+    let whole = outcome.report.latency.iter().map(|latency| ("latency from the intended send time", latency)).collect();
+    let shown = if (2..=MOST_CURVES).contains(&phases.len()) { phases } else { whole };
+    let lines: Vec<Line> = shown.iter().map(|(name, latency)| percentile_line(name, latency)).collect();
+    let count = shown.iter().map(|(_, latency)| latency.histogram().len()).max().unwrap_or_default();
     let chart = Chart {
         title: "Latency by percentile",
         width: WIDE,
-        x: Axis::tail("percentile", latency.histogram().len()),
-        y: Axis::log("latency", lowest, line.highest(), duration),
-        lines: vec![line],
+        x: Axis::tail("percentile", count),
+        y: latency_axis(&lines),
+        lines,
         bands: Vec::new(),
         write: duration,
     };
     chart.figure()
 }
 
+fn percentile_line(name: &str, latency: &Latency) -> Line {
+    let point = |step: hdr::Step| (step.quantile, Some(step.ns as f64 / 1000.0));
+    Line { name: name.into(), points: hdr::distribution(latency).into_iter().map(point).collect() }
+}
+
+fn latency_axis(lines: &[Line]) -> Axis {
+    let lowest = lines.iter().flat_map(|line| &line.points).filter_map(|(_, y)| *y).fold(f64::INFINITY, f64::min);
+    let highest = highest(lines);
+    Axis::log("latency", lowest.min(highest), highest, duration)
+}
+
 /// The charts over the time of the run.
 fn time_charts(series: &[Point]) -> Vec<Chart> {
-    let line = |name, value: fn(&Point) -> Option<f64>| Line {
-        name,
+    let line = |name: &str, value: fn(&Point) -> Option<f64>| Line {
+        name: name.into(),
         points: series.iter().map(|point| (point.at, value(point))).collect(),
     };
     let fans_out = series.iter().any(|point| point.deliveries_per_second > point.messages_per_second * 1.5);
@@ -144,8 +158,6 @@ fn time_charts(series: &[Point]) -> Vec<Chart> {
         line("server, resident", |point| point.server_rss_mib),
         line("sockets, in the kernel", |point| point.socket_memory_mib),
     ];
-    let lowest = latencies[0].points.iter().filter_map(|(_, y)| *y).fold(f64::INFINITY, f64::min);
-    let latency_axis = Axis::log("latency", lowest.min(highest(&latencies)), highest(&latencies), duration);
     let mut charts = vec![
         time_chart(
             series,
@@ -154,7 +166,7 @@ fn time_charts(series: &[Point]) -> Vec<Chart> {
             vec![rates],
             short,
         ),
-        time_chart(series, "Latency in each second", latency_axis, latencies, duration),
+        time_chart(series, "Latency in each second", latency_axis(&latencies), latencies, duration),
         time_chart(series, "CPU", zero_based("percent of a processor", highest(&cpu).max(100.0), whole), cpu, percent),
         time_chart(series, "Memory", zero_based("MiB", highest(&memory), short), memory, mib),
     ];

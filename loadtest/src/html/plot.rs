@@ -8,7 +8,7 @@ use maud::{Markup, PreEscaped, html};
 const HEIGHT: f64 = 250.0;
 /// Room for the axes and their labels.
 const LEFT: f64 = 62.0;
-const RIGHT: f64 = 24.0;
+const RIGHT: f64 = 32.0;
 const TOP: f64 = 20.0;
 const BOTTOM: f64 = 42.0;
 /// Marks on an axis, about.
@@ -107,7 +107,7 @@ fn round_step(step: f64) -> f64 {
 /// One line; gaps in the data are gaps in the line.
 #[derive(Debug)]
 pub struct Line {
-    pub name: &'static str,
+    pub name: String,
     pub points: Vec<(f64, Option<f64>)>,
 }
 
@@ -303,7 +303,7 @@ mod tests {
             width: 300.0,
             x: Axis::exact("s", 0.0, 3.0, whole),
             y: Axis::linear("n", 0.0, 2.0, whole),
-            lines: vec![Line { name: "a", points }, Line { name: "none", points: vec![(0.0, None)] }],
+            lines: vec![Line { name: "a".into(), points }, Line { name: "none".into(), points: vec![(0.0, None)] }],
             bands: vec![Band { name: "<b>".into(), from: 0.0, to: 1.0, is_shaded: true }],
             write: whole,
         };
