@@ -13,6 +13,8 @@ use crate::meter::Interval;
 
 /// Lines for each halving of the distance to 100 %.
 const TICKS_PER_HALF_DISTANCE: u32 = 5;
+/// Of a histogram with three significant digits.
+const SUB_BUCKETS: u32 = 2048;
 const NS_PER_MS: f64 = 1e6;
 const LEGEND: &[u8] = b"\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"\n";
 
@@ -61,11 +63,11 @@ fn footer(histogram: &Histogram<u64>) -> String {
         ms(histogram.max() as f64),
         histogram.len(),
         histogram.buckets(),
-        2048, // of three significant digits
+        SUB_BUCKETS,
     )
 }
 
-/// An interval log in the making; values are ns, the column of maxima ms.
+/// An interval log in the making; values are ns.
 pub struct IntervalLog {
     out: Vec<u8>,
     serializer: V2DeflateSerializer,
@@ -90,7 +92,6 @@ impl IntervalLog {
             (Duration::from_nanos(interval.start), Duration::from_nanos(interval.end - interval.start));
         // A writer without a header, since a writer that lives on would have to own what it writes to.
         IntervalLogWriterBuilder::new()
-            .with_max_value_divisor(1.0)
             .begin_log_with(&mut self.out, &mut self.serializer)
             .expect("ok because writing to memory cannot fail")
             .write_histogram(interval.latency.histogram(), start, length, None)
@@ -107,6 +108,7 @@ impl IntervalLog {
 mod tests {
     use super::*;
     use crate::meter::Tally;
+    use base64::prelude::{BASE64_STANDARD, Engine};
     use hdrhistogram::serialization::Deserializer;
     use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 
@@ -142,20 +144,12 @@ mod tests {
         let mut found = Vec::new();
         for entry in IntervalLogIterator::new(&bytes) {
             if let Ok(LogEntry::Interval(line)) = entry {
-                let encoded = base64_bytes(line.encoded_histogram());
+                let encoded = BASE64_STANDARD.decode(line.encoded_histogram()).unwrap();
                 let histogram: Histogram<u64> = Deserializer::new().deserialize(&mut &encoded[..]).unwrap();
                 found.push((line.start_timestamp(), line.duration(), histogram.len()));
             }
         }
         let ms = Duration::from_millis;
         assert_eq!(found, [(ms(500), ms(1000), 1000), (ms(1500), ms(500), 1000)]);
-    }
-
-    fn base64_bytes(text: &str) -> Vec<u8> {
-        const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        let bits: Vec<u8> = text.bytes().filter_map(|c| DIGITS.iter().position(|d| *d == c)).map(|d| d as u8).collect();
-        let group =
-            |four: &[u8]| four.iter().enumerate().fold(0, |sum, (at, digit)| sum | u32::from(*digit) << (18 - 6 * at));
-        bits.chunks(4).flat_map(|four| group(four).to_be_bytes()[1..four.len()].to_vec()).collect()
     }
 }

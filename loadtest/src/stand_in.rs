@@ -5,17 +5,21 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, mpsc};
-use std::thread;
+use std::{env, fs, thread};
 
 use tungstenite::handshake::server::{Request, Response};
 use tungstenite::http::HeaderValue;
 use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
-use tungstenite::{Message, Utf8Bytes, WebSocket};
+use tungstenite::{Message, Utf8Bytes};
+
+use clap::Parser;
 
 use crate::bare_echo::BareEcho;
+use crate::cli::{Cli, Command};
 use crate::envelope::MIN_BYTES;
 use crate::error::Result;
+use crate::output;
 use crate::reactor::{self, Dialect, Target};
 use crate::report::Report;
 use crate::scenarios::{Connect, Idle, Layout, Pace, Plan, Ramp, Scenario, Traffic};
@@ -65,7 +69,10 @@ fn serve(socket: TcpStream, number: u64, sessions: &Sessions, fault: Fault) {
         response.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static("hashi.v1"));
         Ok(response)
     };
-    let mut client: WebSocket<TcpStream> = tungstenite::accept_hdr(socket, subprotocol).unwrap();
+    // The harness also asks for the status of the server, which this one has not.
+    let Ok(mut client) = tungstenite::accept_hdr(socket, subprotocol) else {
+        return;
+    };
     let mut name = String::new();
     while let Ok(message) = client.read() {
         let Message::Text(text) = message else {
@@ -176,6 +183,46 @@ fn a_correct_server_passes_in_every_scenario() {
         assert!(report.figures.number("errors") == Some(0.0), "{}", report.text());
         assert!(report.figures.number("messages") != Some(0.0), "{}", report.text());
     }
+}
+
+#[test]
+fn a_scenario_file_becomes_a_judged_result_with_all_its_files() {
+    let folder = env::temp_dir().join(format!("hashi-loadtest-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("run.toml");
+    let text = r#"
+        thresholds = ["lost == 0"]
+        [scenario.rooms]
+        rooms = 2
+        members = 3
+        [load]
+        warmup_seconds = 0.05
+        [[phases]]
+        name = "level"
+        seconds = 0.1
+        rate = 1000
+        thresholds = ["messages > 1e9"]
+        [[phases]]
+        name = "closed"
+        seconds = 0.1
+        in_flight = 4
+    "#;
+    fs::write(&file, text).unwrap();
+    let url = format!("ws://{}/ws", start(Fault::None));
+    let line = ["x", "run", file.to_str().unwrap(), "--url", &url, "--json"];
+    let Command::Run(file) = Cli::parse_from(line).command else { panic!("a file was named") };
+    let (settings, args) = file.settings().unwrap();
+    let outcome = crate::run::run(&settings, &args).unwrap();
+    assert!(outcome.report.passed(), "{}", outcome.text());
+    let passed: Vec<bool> = outcome.verdicts.iter().map(|verdict| verdict.passed).collect();
+    assert_eq!((passed, outcome.passed()), (vec![true, false], false));
+    let seen: Vec<&str> = outcome.recording.series.iter().map(|point| point.phase.as_str()).collect();
+    assert_eq!(seen, ["warm-up", "level", "closed"]);
+    output::write(&outcome, &folder).unwrap();
+    for name in ["result.json", "report.html", "junit.xml", "latency.hgrm", "latency.hlog"] {
+        assert!(fs::metadata(folder.join(name)).unwrap().len() > 500, "{name}");
+    }
+    fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]
