@@ -7,13 +7,12 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, mpsc};
 use std::{env, fs, thread};
 
+use clap::Parser;
 use tungstenite::handshake::server::{Request, Response};
 use tungstenite::http::HeaderValue;
 use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::{Message, Utf8Bytes};
-
-use clap::Parser;
 
 use crate::bare_echo::BareEcho;
 use crate::cli::{Cli, Command};
