@@ -22,25 +22,26 @@ const HALF: f64 = 558.0;
 const MOST_CURVES: usize = 5;
 
 /// The tiles at the top: figure, caption, and how it is written.
-const TILES: [(&str, &str, Format); 9] = [
+const TILES: [(&str, &str, Format); 10] = [
     ("messages_per_second", "messages a second", short),
     ("deliveries_per_second", "deliveries a second", short),
-    ("latency_p50_us", "latency, median", duration),
-    ("latency_p99_us", "latency, 99 %", duration),
-    ("latency_p999_us", "latency, 99.9 %", duration),
-    ("latency_max_us", "latency, highest", duration),
+    ("latency_p50_us", "latency p50", duration),
+    ("latency_p99_us", "latency p99", duration),
+    ("latency_p999_us", "latency p99.9", duration),
+    ("latency_max_us", "latency max", duration),
     ("server_cpu_percent", "CPU of the server", percent),
-    ("server_cpu_us_per_message", "server CPU a message", fine_us),
+    ("server_cpu_us_per_message", "server CPU a message", duration),
     ("server_rss_mib", "memory of the server", mib),
+    ("server_bytes_per_connection", "memory a connection", bytes),
 ];
 
 /// The columns of the table of phases.
 const COLUMNS: [(&str, &str, Format); 7] = [
     ("messages_per_second", "messages a second", short),
-    ("latency_p50_us", "median", duration),
-    ("latency_p99_us", "99 %", duration),
-    ("latency_p999_us", "99.9 %", duration),
-    ("latency_max_us", "highest", duration),
+    ("latency_p50_us", "p50", duration),
+    ("latency_p99_us", "p99", duration),
+    ("latency_p999_us", "p99.9", duration),
+    ("latency_max_us", "max", duration),
     ("late_share", "sent late", share),
     ("server_cpu_percent", "server CPU", percent),
 ];
@@ -61,8 +62,8 @@ pub fn page(outcome: &Outcome) -> String {
                 (heading(outcome))
                 @if let Some(warning) = &outcome.warning { p.note { (warning) "." } }
                 (tiles(outcome))
+                (percentiles(outcome))
                 div.charts {
-                    (percentiles(outcome))
                     @for chart in time_charts(&outcome.recording.series) { (chart.figure()) }
                 }
                 (judgement(outcome))
@@ -150,7 +151,7 @@ fn time_charts(series: &[Point]) -> Vec<Chart> {
     let latencies = vec![
         line("p50", |point| point.latency_p50_us),
         line("p99", |point| point.latency_p99_us),
-        line("highest", |point| point.latency_max_us),
+        line("max", |point| point.latency_max_us),
     ];
     let cpu =
         vec![line("server", |point| point.server_cpu_percent), line("harness", |point| point.harness_cpu_percent)];
@@ -307,8 +308,8 @@ fn share(value: f64) -> String {
     format!("{:.1} %", value * 100.0)
 }
 
-fn fine_us(value: f64) -> String {
-    format!("{value:.2} µs")
+fn bytes(value: f64) -> String {
+    format!("{value:.0} B")
 }
 
 fn mib(value: f64) -> String {

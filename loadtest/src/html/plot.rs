@@ -13,6 +13,8 @@ const TOP: f64 = 20.0;
 const BOTTOM: f64 = 42.0;
 /// Marks on an axis, about.
 const MARKS: f64 = 5.0;
+/// A percentile with more nines than this is beyond a human's interest, and its label beyond its room.
+const MOST_NINES: usize = 7;
 /// More points than this are drawn without dots to hover over.
 const MOST_DOTS: usize = 150;
 
@@ -80,7 +82,7 @@ impl Axis {
 
     /// Percentiles from 0 to the last that so many values can tell.
     pub fn tail(label: &'static str, count: u64) -> Self {
-        let nines = (count.max(10) as f64).log10().ceil() as usize;
+        let nines = ((count.max(10) as f64).log10().ceil() as usize).min(MOST_NINES);
         let mut marks = vec![(0.0, "0 %".to_owned()), (0.5, "50 %".to_owned())];
         for digits in 1..=nines {
             let quantile = 1.0 - 0.1f64.powi(digits as i32);
