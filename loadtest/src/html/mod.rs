@@ -333,6 +333,16 @@ mod tests {
     }
 
     #[test]
+    fn there_is_a_chart_for_what_is_known_and_the_warm_up_is_shaded() {
+        let charts = time_charts(&outcome().recording.series);
+        let titles: Vec<&str> = charts.iter().map(|chart| chart.title).collect();
+        assert_eq!(titles, ["Rate", "Latency in each second", "CPU", "Memory"]);
+        let bands: Vec<_> = charts[0].bands.iter().map(|band| (band.from, band.to, band.is_shaded)).collect();
+        assert_eq!(bands, [(0.0, 1.0, true), (1.0, 2.0, false), (2.0, 3.0, false)]);
+        assert!(time_charts(&[]).is_empty());
+    }
+
+    #[test]
     fn counts_are_short() {
         let written = [0.0, 0.5, 12.0, 4321.0, 30_049.0, 698_072.0, 1_234_567.0].map(short);
         assert_eq!(written, ["0", "0.5", "12", "4321", "30 k", "698.1 k", "1.23 M"]);
