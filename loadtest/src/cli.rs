@@ -5,12 +5,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::envelope::MIN_BYTES;
+use crate::envelope::{MIN_BYTES, MIN_WORDED_BYTES};
 use crate::error::{LoadError, Result};
 use crate::frame::MAX_PAYLOAD;
 use crate::measure::SECOND_NS;
 use crate::reactor::{Dialect, Target};
-use crate::scenarios::{Layout, Pace, Timing};
+use crate::scenarios::{Flood, Layout, OpenLoop, OperationsSize, Pace, Timing};
+use crate::wording::Keying;
 
 /// Bytes of messages that an open loop may have under way, as bound for `--max-under-way`.
 const MOST_BYTES_UNDER_WAY: usize = 256 << 20;
@@ -36,6 +37,12 @@ pub enum Command {
     Fanout(FanoutArgs),
     /// Many sessions in which every member publishes
     Rooms(RoomsArgs),
+    /// A flood of low messages at more than the server can carry, and high probes that must overtake it
+    MixedPriority(MixedArgs),
+    /// Services report operations with progress to sessions whose clients reload
+    Operations(OperationsArgs),
+    /// One publisher, many receivers, of whom a share stops reading: what the others notice
+    Slow(SlowArgs),
     /// Open connections and hold them: the server's memory per connection and idle CPU
     Idle(IdleArgs),
     /// Connect, authenticate and close, as fast as possible
@@ -131,6 +138,84 @@ pub struct RoomsArgs {
     pub members: usize,
 }
 
+/// The load of a scenario that goes by a schedule alone.
+#[derive(Debug, Args)]
+pub struct OpenLoopArgs {
+    #[command(flatten)]
+    timing: TimingArgs,
+    /// Length of each published envelope
+    #[arg(long, default_value_t = 256)]
+    bytes: usize,
+    /// The schedule waits while so many messages are under way
+    #[arg(long, default_value_t = 100_000)]
+    max_under_way: usize,
+}
+
+#[derive(Debug, Args)]
+pub struct MixedArgs {
+    #[command(flatten)]
+    pub target: TargetArgs,
+    #[command(flatten)]
+    pub load: OpenLoopArgs,
+    /// Flooded connections
+    #[arg(long, default_value_t = 200)]
+    pub connections: usize,
+    /// Low messages offered, as a multiple of what a closed loop first measures
+    #[arg(long, default_value_t = 1.2)]
+    overload: f64,
+    /// Low messages offered per second, without measuring
+    #[arg(long, conflicts_with = "overload")]
+    rate: Option<f64>,
+    /// High messages per second
+    #[arg(long, default_value_t = 200.0)]
+    probe_rate: f64,
+}
+
+#[derive(Debug, Args)]
+pub struct OperationsArgs {
+    #[command(flatten)]
+    pub target: TargetArgs,
+    #[command(flatten)]
+    pub load: OpenLoopArgs,
+    #[arg(long, default_value_t = 100)]
+    sessions: usize,
+    /// Clients of each session
+    #[arg(long, default_value_t = 10)]
+    members: usize,
+    /// Operations of each session that go on at a time
+    #[arg(long, default_value_t = 2)]
+    at_once: usize,
+    /// Operations per second in all
+    #[arg(long, default_value_t = 200.0)]
+    rate: f64,
+    /// Progress messages of each operation, between its start and its end
+    #[arg(long, default_value_t = 10)]
+    progress: u64,
+    /// Clients that reload per second, in all
+    #[arg(long, default_value_t = 20.0)]
+    reloads: f64,
+}
+
+#[derive(Debug, Args)]
+pub struct SlowArgs {
+    #[command(flatten)]
+    pub target: TargetArgs,
+    #[command(flatten)]
+    pub load: OpenLoopArgs,
+    /// Receivers; the publisher is one more
+    #[arg(long, default_value_t = 1000)]
+    pub connections: usize,
+    /// Percent of the receivers that stop reading for the measured time
+    #[arg(long, default_value_t = 5.0)]
+    share: f64,
+    /// Messages published per second
+    #[arg(long, default_value_t = 200.0)]
+    rate: f64,
+    /// Publish with so many keys in turn, so that the server may conflate
+    #[arg(long, default_value_t = 0)]
+    keys: u64,
+}
+
 #[derive(Debug, Args)]
 pub struct IdleArgs {
     #[command(flatten)]
@@ -200,23 +285,96 @@ impl TrafficArgs {
     }
 
     pub fn message_bytes(&self) -> Result<usize> {
-        if !(MIN_BYTES..=MAX_PAYLOAD).contains(&self.bytes) {
-            return settings(format!("--bytes must be {MIN_BYTES} to {MAX_PAYLOAD}"));
-        }
-        Ok(self.bytes)
+        check_bytes(self.bytes, MIN_BYTES)
     }
 
     /// The pace, where `closed` makes that of a closed loop.
     pub fn pace(&self, closed: fn(usize) -> Pace) -> Result<Pace> {
         match self.rate {
-            Some(rate) if !(rate > 0.0 && rate <= 1e8) => settings("--rate must be above 0"),
             Some(rate) => {
+                let rate = check_rate(rate)?;
                 let most_under_way = self.max_under_way.min(MOST_BYTES_UNDER_WAY / self.bytes).max(1);
                 Ok(Pace::PerSecond { rate, most_under_way })
             }
             None if self.in_flight == 0 => settings("--in-flight must be at least 1"),
             None => Ok(closed(self.in_flight)),
         }
+    }
+}
+
+impl OpenLoopArgs {
+    pub fn timing(&self) -> Result<Timing> {
+        self.timing.timing()
+    }
+
+    pub fn message_bytes(&self) -> Result<usize> {
+        check_bytes(self.bytes, MIN_WORDED_BYTES)
+    }
+
+    /// An open loop at this rate.
+    pub fn at(&self, rate: f64) -> Result<OpenLoop> {
+        let most_under_way = self.max_under_way.min(MOST_BYTES_UNDER_WAY / self.bytes.max(1)).max(1);
+        Ok(OpenLoop { rate: check_rate(rate)?, most_under_way })
+    }
+}
+
+impl MixedArgs {
+    pub fn flood(&self) -> Result<Flood> {
+        match self.rate {
+            Some(rate) => Ok(Flood::Rate(check_rate(rate)?)),
+            None if !(self.overload > 0.0 && self.overload <= 100.0) => settings("--overload must be above 0, to 100"),
+            None => Ok(Flood::Overload(self.overload)),
+        }
+    }
+
+    pub fn probes(&self) -> Result<OpenLoop> {
+        self.load.at(self.probe_rate)
+    }
+}
+
+impl OperationsArgs {
+    pub fn size(&self) -> Result<OperationsSize> {
+        if !(0.0..=1e6).contains(&self.reloads) {
+            return settings("--reloads must be 0 to 1000000");
+        }
+        check_connections(self.sessions.saturating_mul(self.members), self.sessions.max(1))?;
+        if !(1..=MOST_LANES / self.sessions / self.members).contains(&self.at_once) {
+            return settings("--at-once must be at least 1, and not be far too large");
+        }
+        Ok(OperationsSize {
+            sessions: self.sessions,
+            members: self.members,
+            places: self.at_once,
+            steps: self.steps(),
+            reloads_per_second: self.reloads,
+        })
+    }
+
+    fn steps(&self) -> u64 {
+        self.progress.saturating_add(2)
+    }
+
+    /// The open loop of all messages.
+    pub fn pace(&self) -> Result<OpenLoop> {
+        self.load.at(self.rate * self.steps() as f64)
+    }
+}
+
+impl SlowArgs {
+    /// How many receivers stop reading.
+    pub fn slow(&self) -> Result<usize> {
+        if !(0.0..100.0).contains(&self.share) {
+            return settings("--share must be 0 to less than 100");
+        }
+        Ok((self.connections as f64 * self.share / 100.0) as usize)
+    }
+
+    pub fn pace(&self) -> Result<OpenLoop> {
+        self.load.at(self.rate)
+    }
+
+    pub fn keying(&self) -> Keying {
+        if self.keys == 0 { Keying::None } else { Keying::Cycle(self.keys) }
     }
 }
 
@@ -230,6 +388,20 @@ impl ConnectArgs {
     pub fn timing(&self) -> Result<Timing> {
         self.timing.timing()
     }
+}
+
+fn check_bytes(bytes: usize, least: usize) -> Result<usize> {
+    if !(least..=MAX_PAYLOAD).contains(&bytes) {
+        return settings(format!("--bytes must be {least} to {MAX_PAYLOAD}"));
+    }
+    Ok(bytes)
+}
+
+fn check_rate(rate: f64) -> Result<f64> {
+    if !(rate > 0.0 && rate <= 1e8) {
+        return settings("a rate must be above 0");
+    }
+    Ok(rate)
 }
 
 /// Refuses counts of connections that cannot work.

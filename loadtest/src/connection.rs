@@ -6,10 +6,14 @@ use std::net::SocketAddr;
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::error::ConnectionError;
 use crate::frame::{READ_CHUNK, ReadBuffer};
-use crate::scenarios::Identity;
+use crate::scenarios::{Identity, Role};
+
+/// The receive buffer of a slow connection, in bytes: some ten messages.
+const SMALL_RECEIVE_BUFFER: usize = 4096;
 
 /// Where a connection stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +32,11 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Whether it is on the way to `Ready`.
+    pub fn is_opening(self) -> bool {
+        matches!(self, Self::Connecting | Self::Upgrading | Self::Authenticating)
+    }
+
     /// What the phase waits for, if it may not last.
     pub fn awaits(self) -> Option<&'static str> {
         match self {
@@ -68,6 +77,8 @@ pub struct Connection {
     written: usize,
     /// Whether it is in the reactor's list of rows to flush.
     pub dirty: bool,
+    /// Whether nothing is read from it.
+    pub paused: bool,
 }
 
 impl Connection {
@@ -75,24 +86,33 @@ impl Connection {
         Self {
             socket: None,
             phase: Phase::Closed,
-            identity: Identity { session: 0, echo: true },
+            identity: Identity::user(0),
             since: 0,
             key: String::new(),
             tail: Vec::new(),
             out: Vec::new(),
             written: 0,
             dirty: false,
+            paused: false,
         }
     }
 
     /// Begins to connect.
-    pub fn open(&mut self, address: SocketAddr, registry: &Registry, token: Token) -> Result<(), ConnectionError> {
+    pub fn open(
+        &mut self,
+        identity: Identity,
+        address: SocketAddr,
+        registry: &Registry,
+        token: Token,
+    ) -> Result<(), ConnectionError> {
         assert_eq!(self.phase, Phase::Closed, "a row has one socket");
-        let mut socket = TcpStream::connect(address).map_err(ConnectionError::Connect)?;
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        registry.register(&mut socket, token, interest).map_err(ConnectionError::Connect)?;
-        self.socket = Some(socket);
-        self.phase = Phase::Connecting;
+        (self.phase, self.identity) = (Phase::Connecting, identity);
+        let connect = || {
+            let mut socket = connect(address, identity.role)?;
+            registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
+            Ok(socket)
+        };
+        self.socket = Some(connect().map_err(ConnectionError::Connect)?);
         Ok(())
     }
 
@@ -116,7 +136,7 @@ impl Connection {
 
     /// Reads once into the shared buffer, behind the row's own tail.
     pub fn read(&mut self, buffer: &mut ReadBuffer) -> Result<ReadOutcome, ConnectionError> {
-        let Some(socket) = &mut self.socket else {
+        let Some(socket) = self.socket.as_mut().filter(|_| !self.paused) else {
             return Ok(ReadOutcome::Nothing);
         };
         loop {
@@ -161,5 +181,20 @@ impl Connection {
     pub fn close(&mut self) {
         let dirty = self.dirty;
         *self = Self { dirty, ..Self::closed() };
+    }
+}
+
+/// A socket that is connecting.
+fn connect(address: SocketAddr, role: Role) -> io::Result<TcpStream> {
+    if role != Role::Slow {
+        return TcpStream::connect(address);
+    }
+    // The buffer's size must be known before the handshake, in which the window's scale is fixed.
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_recv_buffer_size(SMALL_RECEIVE_BUFFER)?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&address.into()) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+        _ => Ok(TcpStream::from_std(socket.into())),
     }
 }

@@ -19,6 +19,7 @@ mod scenarios;
 #[cfg(test)]
 mod stand_in;
 mod sys;
+mod wording;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -26,12 +27,15 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use bare_echo::BareEcho;
-use cli::{BareEchoArgs, Cli, Command, TargetArgs, TrafficArgs, check_connections, check_layout};
+use cli::{
+    BareEchoArgs, Cli, Command, MixedArgs, OperationsArgs, SlowArgs, TargetArgs, TrafficArgs, check_connections,
+    check_layout,
+};
 use envelope::MIN_BYTES;
 use error::{LoadError, Result};
 use reactor::{Dialect, Target};
 use report::Report;
-use scenarios::{Connect, Idle, Layout, Pace, Scenario, Traffic};
+use scenarios::{Connect, Idle, Layout, Mixed, Operations, Pace, Scenario, Slow, Traffic};
 
 fn main() -> ExitCode {
     match dispatch(Cli::parse().command) {
@@ -64,6 +68,9 @@ fn dispatch(command: Command) -> Result<bool> {
             let layout = Layout::rooms(check_connections(args.rooms, 1)?, args.members);
             traffic("rooms", &args.target, &args.traffic, layout, Pace::InAll, Dialect::Hashi)
         }
+        Command::MixedPriority(args) => mixed_priority(&args),
+        Command::Operations(args) => operations(&args),
+        Command::Slow(args) => slow(&args),
         Command::Idle(args) => {
             let scenario = Idle::new(check_connections(args.connections, 5)?, args.held_ns()?);
             run(scenario, args.target.target(Dialect::Hashi, MIN_BYTES)?, &args.target)
@@ -88,6 +95,23 @@ fn traffic(
 ) -> Result<bool> {
     let scenario = Traffic::new(name, check_layout(layout)?, traffic.pace(closed)?, traffic.timing()?);
     run(scenario, args.target(dialect, traffic.message_bytes()?)?, args)
+}
+
+fn mixed_priority(args: &MixedArgs) -> Result<bool> {
+    let connections = check_connections(args.connections, 1)?;
+    let scenario = Mixed::new(connections, args.flood()?, args.probes()?, args.load.timing()?);
+    run(scenario, args.target.target(Dialect::Hashi, args.load.message_bytes()?)?, &args.target)
+}
+
+fn operations(args: &OperationsArgs) -> Result<bool> {
+    let scenario = Operations::new(args.size()?, args.pace()?, args.load.timing()?);
+    run(scenario, args.target.target(Dialect::Hashi, args.load.message_bytes()?)?, &args.target)
+}
+
+fn slow(args: &SlowArgs) -> Result<bool> {
+    let receivers = check_connections(args.connections, 1)?;
+    let scenario = Slow::new(receivers, args.slow()?, args.keying(), args.pace()?, args.load.timing()?);
+    run(scenario, args.target.target(Dialect::Hashi, args.load.message_bytes()?)?, &args.target)
 }
 
 fn run(scenario: impl Scenario, target: Target, args: &TargetArgs) -> Result<bool> {

@@ -91,14 +91,15 @@ impl Latency {
         self.0.saturating_record(ns.max(1));
     }
 
+    /// Microseconds at a quantile; `None` when nothing was recorded.
+    pub fn quantile_us(&self, quantile: f64) -> Option<f64> {
+        (!self.0.is_empty()).then(|| self.0.value_at_quantile(quantile) as f64 / 1000.0)
+    }
+
     /// Adds percentiles, in microseconds, under names that start with `name`; nothing when nothing was recorded.
     pub fn report(&self, name: &str, report: &mut Report) {
-        if self.0.is_empty() {
-            return;
-        }
         for (suffix, quantile) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999), ("max", 1.0)] {
-            let ns = self.0.value_at_quantile(quantile);
-            report.float(&format!("{name}_{suffix}_us"), ns as f64 / 1000.0);
+            report.maybe(&format!("{name}_{suffix}_us"), self.quantile_us(quantile));
         }
     }
 }
@@ -145,6 +146,11 @@ impl Meter {
         if (self.start..self.end).contains(&sent_at) {
             self.latency.record(now.saturating_sub(sent_at));
         }
+    }
+
+    /// The latencies of the window.
+    pub fn latency(&self) -> &Latency {
+        &self.latency
     }
 
     /// So many messages (or connections) are done.

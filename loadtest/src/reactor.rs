@@ -2,7 +2,7 @@
 //! asks for and tells it what happens.
 //!
 //! In: a scenario and the target. Out: its report. Any connection that fails or that the server closes ends the run with
-//! an error, so that a run always stops by itself.
+//! an error, unless the scenario expects it, so that a run always stops by itself.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -21,7 +21,7 @@ use crate::frame::{self, Frame, MaskKeys, ReadBuffer, Sender};
 use crate::handshake::{self, SUBPROTOCOL};
 use crate::measure::{Clock, SECOND_NS, Sample};
 use crate::report::Report;
-use crate::scenarios::{Command, Identity, Scenario};
+use crate::scenarios::{Command, Identity, Role, Scenario};
 
 /// Events taken from the poll at once: few enough that a schedule is looked at every few hundred microseconds.
 const EVENTS: usize = 128;
@@ -84,6 +84,8 @@ struct Reactor<S> {
     opening: usize,
     /// Rows with bytes to write that were not tried yet.
     dirty: Vec<usize>,
+    /// Rows that may be read again.
+    resumed: Vec<usize>,
     commands: Vec<Command>,
     buffer: ReadBuffer,
     spare: Vec<Vec<u8>>,
@@ -110,6 +112,7 @@ impl<S: Scenario> Reactor<S> {
             waiting: VecDeque::new(),
             opening: 0,
             dirty: Vec::new(),
+            resumed: Vec::new(),
             commands: Vec::new(),
             buffer: ReadBuffer::new(),
             spare: Vec::new(),
@@ -134,6 +137,7 @@ impl<S: Scenario> Reactor<S> {
                 self.act()?;
             }
             self.pass_time()?;
+            self.read_resumed()?;
         }
         Ok(self.report())
     }
@@ -164,10 +168,21 @@ impl<S: Scenario> Reactor<S> {
         Ok(())
     }
 
-    fn check_timeouts(&self, now: u64) -> Result<()> {
-        for (conn, row) in self.rows.iter().enumerate() {
+    /// What arrived while a row was paused was announced once and will not be again: it must be read now.
+    fn read_resumed(&mut self) -> Result<()> {
+        for conn in mem::take(&mut self.resumed) {
+            let read = self.read(conn, true);
+            self.settle(conn, read)?;
+            self.act()?;
+        }
+        Ok(())
+    }
+
+    fn check_timeouts(&mut self, now: u64) -> Result<()> {
+        for conn in 0..self.rows.len() {
+            let row = &self.rows[conn];
             if let Some(what) = row.phase.awaits().filter(|_| now > row.since + self.target.timeout_ns) {
-                return Err(LoadError::Connection(conn, ConnectionError::Timeout(what)));
+                self.settle(conn, Err(ConnectionError::Timeout(what)))?;
             }
         }
         Ok(())
@@ -185,7 +200,9 @@ impl<S: Scenario> Reactor<S> {
             let Some((conn, identity)) = self.waiting.pop_front() else {
                 break;
             };
-            self.open(conn, identity).map_err(|error| LoadError::Connection(conn, error))?;
+            self.opening += 1;
+            let opened = self.open(conn, identity);
+            self.settle(conn, opened)?;
         }
         self.flush_dirty()
     }
@@ -193,10 +210,15 @@ impl<S: Scenario> Reactor<S> {
     fn carry_out(&mut self, command: Command) {
         match command {
             Command::Open { conn, identity } => self.waiting.push_back((conn, identity)),
-            Command::Publish { conn, stamp } => {
+            Command::Publish { conn, stamp, wording } => {
                 assert_eq!(self.rows[conn].phase, Phase::Ready, "only a connection that is ready publishes");
                 self.mark_dirty(conn);
-                self.composer.push(&mut self.rows[conn].out, stamp);
+                self.composer.push(&mut self.rows[conn].out, stamp, wording);
+            }
+            Command::Pause { conn } => self.rows[conn].paused = true,
+            Command::Resume { conn } => {
+                self.rows[conn].paused = false;
+                self.resumed.push(conn);
             }
             Command::Close { conn } => {
                 let code: [u8; 2] = u16::from(CloseCode::Normal).to_be_bytes();
@@ -208,11 +230,8 @@ impl<S: Scenario> Reactor<S> {
     }
 
     fn open(&mut self, conn: usize, identity: Identity) -> std::result::Result<(), ConnectionError> {
-        self.rows[conn].open(self.target.address, self.poll.registry(), Token(conn))?;
-        self.rows[conn].identity = identity;
         self.rows[conn].since = self.clock.now();
-        self.opening += 1;
-        Ok(())
+        self.rows[conn].open(identity, self.target.address, self.poll.registry(), Token(conn))
     }
 
     fn enter(&mut self, conn: usize, phase: Phase) {
@@ -240,7 +259,8 @@ impl<S: Scenario> Reactor<S> {
         let mut dirty = mem::take(&mut self.dirty);
         for conn in dirty.drain(..) {
             self.rows[conn].dirty = false;
-            self.flush(conn).map_err(|error| LoadError::Connection(conn, error))?;
+            let flushed = self.flush(conn);
+            self.settle(conn, flushed)?;
         }
         self.dirty = dirty;
         Ok(())
@@ -259,7 +279,21 @@ impl<S: Scenario> Reactor<S> {
 
     fn handle(&mut self, event: &Event) -> Result<()> {
         let Token(conn) = event.token();
-        self.advance(conn, event).map_err(|error| LoadError::Connection(conn, error))
+        let advanced = self.advance(conn, event);
+        self.settle(conn, advanced)
+    }
+
+    /// An error of a connection closes it, and ends the run unless the scenario expects it.
+    fn settle(&mut self, conn: usize, outcome: std::result::Result<(), ConnectionError>) -> Result<()> {
+        let Err(error) = outcome else {
+            return Ok(());
+        };
+        if !self.scenario.on_failed(conn, &error, self.clock.now()) {
+            return Err(LoadError::Connection(conn, error));
+        }
+        self.opening -= usize::from(self.rows[conn].phase.is_opening());
+        self.rows[conn].close();
+        Ok(())
     }
 
     fn advance(&mut self, conn: usize, event: &Event) -> std::result::Result<(), ConnectionError> {
@@ -359,9 +393,9 @@ impl<S: Scenario> Reactor<S> {
     }
 
     fn authenticate(&mut self, conn: usize) {
-        let Identity { session, echo } = self.rows[conn].identity;
-        let session = format!("load-{}-{session}", self.target.run);
-        let text = envelope::authentication(&format!("load-{conn}"), &session, echo);
+        let Identity { session, echo, role } = self.rows[conn].identity;
+        let session = envelope::session_name(&self.target.run, session);
+        let text = envelope::authentication(&token(conn, role), &session, echo);
         self.push_frame(conn, OpCode::Data(Data::Text), text.as_bytes());
         self.enter(conn, Phase::Authenticating);
     }
@@ -426,6 +460,14 @@ impl<S: Scenario> Reactor<S> {
         report.int("errors", self.error_count);
         report.texts("first_errors", &self.errors);
         report
+    }
+}
+
+/// The token of a connection, which is the user's id.
+fn token(conn: usize, role: Role) -> String {
+    match role {
+        Role::Service => format!("service:load-{conn}"),
+        Role::User | Role::Slow => format!("load-{conn}"),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::io::Write;
+use std::mem;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -18,13 +19,18 @@ use crate::envelope::MIN_BYTES;
 use crate::error::Result;
 use crate::reactor::{self, Dialect, Target};
 use crate::report::Report;
-use crate::scenarios::{Connect, Idle, Layout, Pace, Scenario, Timing, Traffic};
+use crate::scenarios::{
+    Connect, Flood, Idle, Layout, Mixed, OpenLoop, Operations, OperationsSize, Pace, Scenario, Slow, Timing, Traffic,
+};
+use crate::wording::Keying;
 
 /// What the stand-in does wrong, to every 50th message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     None,
     Lose,
+    /// Queues the first 99 messages, and drops those that a newer one of their type and key replaces.
+    Conflate,
     LoseAndDeclare,
     Repeat,
     Swap,
@@ -40,6 +46,7 @@ struct Session {
     members: Vec<(TcpStream, u64, bool)>,
     seq: u64,
     held_back: Option<Vec<u8>>,
+    queue: Vec<(Option<String>, Vec<u8>)>,
 }
 
 type Sessions = Arc<Mutex<HashMap<String, Session>>>;
@@ -80,8 +87,12 @@ fn serve(socket: TcpStream, number: u64, sessions: &Sessions, fault: Fault) {
             let socket = client.get_ref().try_clone().unwrap();
             sessions.entry(name.clone()).or_default().members.push((socket, number, echo));
         } else {
-            sessions.lock().unwrap().get_mut(&name).unwrap().publish(&text, number, fault);
+            let name = if text.contains("sessionId") { after(&text, r#""sessionId":""#) } else { &name };
+            sessions.lock().unwrap().get_mut(name).unwrap().publish(&text, number, fault);
         }
+    }
+    if let Some(session) = sessions.lock().unwrap().get_mut(&name) {
+        session.members.retain(|(_, member, _)| *member != number);
     }
 }
 
@@ -95,6 +106,12 @@ impl Session {
         let error = r#"{"id":"3","type":"error","payload":{"code":"overloaded"}}"#;
         match fault {
             Fault::Lose if faulty => {}
+            Fault::Conflate if seq < 100 => self.queue(topic(text), relayed),
+            Fault::Conflate => {
+                self.queue(None, relayed);
+                let queued: Vec<u8> = mem::take(&mut self.queue).into_iter().flat_map(|(_, frame)| frame).collect();
+                self.send(&queued, sender);
+            }
             Fault::LoseAndDeclare if faulty => self.send(&frame(&lost), sender),
             Fault::Repeat if faulty => self.send(&[&relayed[..], &relayed].concat(), sender),
             Fault::Swap if faulty => self.held_back = Some(relayed),
@@ -109,6 +126,11 @@ impl Session {
         }
     }
 
+    fn queue(&mut self, topic: Option<String>, frame: Vec<u8>) {
+        self.queue.retain(|(queued, _)| topic.is_none() || *queued != topic);
+        self.queue.push((topic, frame));
+    }
+
     fn send(&mut self, bytes: &[u8], sender: u64) {
         for (socket, number, echo) in &mut self.members {
             if *echo || *number != sender {
@@ -117,6 +139,12 @@ impl Session {
             }
         }
     }
+}
+
+/// The type and key of a message with a key.
+fn topic(text: &str) -> Option<String> {
+    let key = [r#""key":""#, r#""operationId":""#].into_iter().find(|name| text.contains(name))?;
+    Some(format!("{} {}", after(text, r#""type":""#), after(text, key)))
 }
 
 fn frame(text: &str) -> Vec<u8> {
@@ -155,6 +183,19 @@ fn rooms(fault: Fault) -> Result<Report> {
     run(Traffic::new("rooms", Layout::rooms(2, 3), Pace::InAll(20), TIMING), fault)
 }
 
+fn mixed(flood: Flood, fault: Fault) -> Report {
+    run(Mixed::new(4, flood, OpenLoop { rate: 500.0, most_under_way: 1000 }, TIMING), fault).unwrap()
+}
+
+fn slow(keying: Keying, fault: Fault) -> Report {
+    run(Slow::new(8, 2, keying, OpenLoop { rate: 2000.0, most_under_way: 1000 }, TIMING), fault).unwrap()
+}
+
+fn operations(fault: Fault) -> Report {
+    let size = OperationsSize { sessions: 3, members: 2, places: 1, steps: 6, reloads_per_second: 50.0 };
+    run(Operations::new(size, OpenLoop { rate: 3000.0, most_under_way: 1000 }, TIMING), fault).unwrap()
+}
+
 #[test]
 fn a_correct_server_passes_in_every_scenario() {
     let traffic = |layout, pace| run(Traffic::new("test", layout, pace, TIMING), Fault::None).unwrap();
@@ -163,6 +204,9 @@ fn a_correct_server_passes_in_every_scenario() {
         traffic(Layout::alone(5), Pace::PerSecond { rate: 5000.0, most_under_way: 1000 }),
         traffic(Layout::fanout(7), Pace::InAll(8)),
         rooms(Fault::None).unwrap(),
+        mixed(Flood::Rate(2000.0), Fault::None),
+        slow(Keying::None, Fault::None),
+        operations(Fault::None),
         run(Connect::new(4, TIMING), Fault::None).unwrap(),
         run(Idle::new(20, 100_000_000), Fault::None).unwrap(),
     ] {
@@ -177,8 +221,11 @@ fn a_server_that_misbehaves_does_not() {
     for (fault, words) in
         [(Fault::Lose, "lost without a gap"), (Fault::Repeat, "arrived twice"), (Fault::Swap, "arrived out of order")]
     {
-        let report = rooms(fault).unwrap();
-        assert!(!report.passed() && report.text().contains(words), "{fault:?}: {}", report.text());
+        let reports =
+            [rooms(fault).unwrap(), mixed(Flood::Rate(2000.0), fault), slow(Keying::None, fault), operations(fault)];
+        for report in reports {
+            assert!(!report.passed() && report.text().contains(words), "{fault:?}: {}", report.text());
+        }
     }
 }
 
@@ -187,8 +234,20 @@ fn declared_losses_and_errors_are_counted_and_pass() {
     let report = rooms(Fault::LoseAndDeclare).unwrap();
     assert!(report.passed(), "{}", report.text());
     assert!(!report.json().contains(r#""lost_declared":0"#), "{}", report.text());
+    for report in [mixed(Flood::Rate(2000.0), Fault::LoseAndDeclare), slow(Keying::None, Fault::LoseAndDeclare)] {
+        assert!(report.passed(), "{}", report.text());
+        assert!(!report.json().contains(r#""lost_declared":0"#), "{}", report.text());
+    }
     let report = rooms(Fault::AnswerError).unwrap();
     assert!(report.passed() && report.text().contains("overloaded"), "{}", report.text());
+}
+
+#[test]
+fn what_a_newer_message_replaced_is_conflated() {
+    for report in [operations(Fault::Conflate), slow(Keying::Cycle(3), Fault::Conflate)] {
+        assert!(report.passed(), "{}", report.text());
+        assert!(!report.json().contains(r#""conflated":0"#), "{}", report.text());
+    }
 }
 
 #[test]

@@ -1,20 +1,41 @@
 //! The scenarios: small state machines without sockets or clock. Events come in as calls with the time, what must be done
 //! goes out as [`Command`]s; the reactor carries them out.
 
+mod calibration;
 mod connect;
 mod flights;
 mod idle;
 mod layout;
+mod mixed;
+mod operations;
+mod schedule;
+mod slow;
+mod stages;
 mod traffic;
 
 pub use connect::Connect;
 pub use idle::Idle;
 pub use layout::Layout;
+pub use mixed::{Flood, Mixed};
+pub use operations::{Operations, OperationsSize};
+pub use slow::Slow;
 pub use traffic::{Pace, Timing, Traffic};
 
 use crate::envelope::{Gap, Stamp};
+use crate::error::ConnectionError;
 use crate::measure::Sample;
 use crate::report::Report;
+use crate::wording::Wording;
+
+/// What kind of connection it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    User,
+    /// A user whose socket holds little that was not read, so that it is soon noticed when it stops reading.
+    Slow,
+    /// A service, which may publish to every session.
+    Service,
+}
 
 /// Who a connection is once it is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,17 +43,49 @@ pub struct Identity {
     pub session: u32,
     /// Whether it wants its own messages back.
     pub echo: bool,
+    pub role: Role,
+}
+
+impl Identity {
+    /// A user in a session, with its own messages back.
+    pub fn user(session: u32) -> Self {
+        Self { session, echo: true, role: Role::User }
+    }
+}
+
+/// How an open loop goes on: so many messages per second in all, by schedule. When `most_under_way` are, the schedule
+/// waits, and the waiting counts as latency.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct OpenLoop {
+    pub rate: f64,
+    pub most_under_way: usize,
 }
 
 /// What a scenario asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
     /// Connect and authenticate; answered by `on_ready`.
-    Open { conn: usize, identity: Identity },
+    Open {
+        conn: usize,
+        identity: Identity,
+    },
     /// Send one message on a connection that is ready.
-    Publish { conn: usize, stamp: Stamp },
+    Publish {
+        conn: usize,
+        stamp: Stamp,
+        wording: Wording,
+    },
+    /// Read nothing more from a connection, and read again.
+    Pause {
+        conn: usize,
+    },
+    Resume {
+        conn: usize,
+    },
     /// Close a connection that is ready; answered by `on_closed`.
-    Close { conn: usize },
+    Close {
+        conn: usize,
+    },
     /// Sample what server and harness have used; all samples are given to `report`, in order.
     Sample,
 }
@@ -56,6 +109,11 @@ pub trait Scenario {
 
     /// A connection is closed, as asked.
     fn on_closed(&mut self, _conn: usize, _now: u64, _out: &mut Vec<Command>) {}
+
+    /// A connection failed, or the server closed it. Whether that was to be expected; if not, it ends the run.
+    fn on_failed(&mut self, _conn: usize, _error: &ConnectionError, _now: u64) -> bool {
+        false
+    }
 
     /// The time of `due` has come.
     fn on_time(&mut self, now: u64, out: &mut Vec<Command>);

@@ -2,10 +2,11 @@
 
 use super::flights::Flights;
 use super::{Command, Layout, Scenario};
-use crate::check::Check;
+use crate::check::{Check, Sent};
 use crate::envelope::{Gap, Stamp};
 use crate::measure::{Meter, SECOND_NS, Sample, Span};
 use crate::report::Report;
+use crate::wording::Wording;
 
 /// The run waits this long for what is under way at its end.
 const DRAIN_NS: u64 = 5 * SECOND_NS;
@@ -126,7 +127,8 @@ impl Traffic {
         }
         let number = self.flights.launch(publisher);
         let stamp = Stamp { publisher: publisher as u32, number, sent_at };
-        out.push(Command::Publish { conn: self.layout.connection_of(publisher), stamp });
+        let conn = self.layout.connection_of(publisher);
+        out.push(Command::Publish { conn, stamp, wording: Wording::PLAIN });
     }
 
     fn publish_next(&mut self, sent_at: u64, out: &mut Vec<Command>) {
@@ -230,20 +232,13 @@ impl Traffic {
     fn finish_checks(&mut self) {
         for conn in 0..self.layout.connections() {
             for (lane, publisher) in self.layout.lanes_to(conn) {
-                self.check.finish_lane(conn, lane, self.flights.sent(publisher));
+                self.check.finish_lane(conn, lane, Sent::plain(self.flights.sent(publisher)));
             }
         }
     }
 
     fn report_checks(&self, report: &mut Report) {
-        let findings = self.check.findings();
-        report.int("out_of_order", findings.out_of_order);
-        report.int("duplicates", findings.duplicates);
-        report.int("misdelivered", findings.misdelivered);
-        report.int("lost_silently", findings.lost_silently);
-        report.int("lost_declared", findings.lost_declared);
-        report.int("gaps", findings.gaps);
-        findings.failures().into_iter().for_each(|failure| report.fail(failure));
+        self.check.findings().report(report);
         if self.stalled {
             report.fail(format!("nothing arrived for {} s", STALL_NS / SECOND_NS));
         }
@@ -274,7 +269,7 @@ impl Scenario for Traffic {
         };
         self.last_progress = now;
         self.meter.delivered(stamp.sent_at, now);
-        self.check.arrived(conn, lane, stamp.number);
+        self.check.arrived(conn, lane, stamp.number, Sent::plain(self.flights.sent(publisher)));
         let completed = self.flights.pass(lane, publisher, stamp.number.saturating_add(1));
         if completed > 0 {
             self.completed(publisher, completed, now, out);
@@ -283,11 +278,7 @@ impl Scenario for Traffic {
 
     /// Whatever is still under way to `conn` may be what was lost: it no longer holds up the closed loop.
     fn on_gap(&mut self, conn: usize, gap: Gap, now: u64, out: &mut Vec<Command>) {
-        let count = match gap {
-            Gap::Positions(count) | Gap::Direct(count) => count,
-            Gap::Unknown => 0,
-        };
-        self.check.declared(conn, count);
+        self.check.declared(conn, gap.count());
         for (lane, publisher) in self.layout.lanes_to(conn) {
             let completed = self.flights.pass(lane, publisher, self.flights.sent(publisher));
             self.completed(publisher, completed, now, out);
@@ -388,7 +379,6 @@ mod tests {
             assert!(deliver(&mut traffic, &under_way, 111).is_empty());
             at(&mut traffic, 111 + LINGER_NS);
             assert!(traffic.is_done());
-            assert_eq!(traffic.check.findings().failures(), [""; 0]);
             let sample = Sample { at: 0, server: None, harness: None };
             let report = traffic.report(&[sample, Sample { at: SECOND_NS, ..sample }]);
             assert!(report.passed(), "{}", report.text());
@@ -434,8 +424,8 @@ mod tests {
         let next = stamps(&out);
         assert_eq!(next.len(), 2);
         assert_eq!(deliver(&mut traffic, &next, 3).len(), 2);
-        assert_eq!(traffic.check.findings().failures(), [""; 0]);
-        assert_eq!(traffic.check.findings().lost_declared, 2);
+        let found = traffic.check.findings();
+        assert_eq!((found.lost_declared, found.lost_silently), (2, 0));
     }
 
     #[test]
