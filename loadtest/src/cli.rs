@@ -43,6 +43,8 @@ pub enum Command {
     Operations(OperationsArgs),
     /// One publisher, many receivers, of whom a share stops reading: what the others notice
     Slow(SlowArgs),
+    /// All clients lose their connections at once and come back
+    Storm(StormArgs),
     /// Open connections and hold them: the server's memory per connection and idle CPU
     Idle(IdleArgs),
     /// Connect, authenticate and close, as fast as possible
@@ -217,6 +219,21 @@ pub struct SlowArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct StormArgs {
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// In sessions of 10; one more stays
+    #[arg(long, default_value_t = 5000)]
+    pub connections: usize,
+    /// How often they come back
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Spread the cuts of each round over so many milliseconds
+    #[arg(long, default_value_t = 0)]
+    spread_ms: u64,
+}
+
+#[derive(Debug, Args)]
 pub struct IdleArgs {
     #[command(flatten)]
     pub target: TargetArgs,
@@ -375,6 +392,19 @@ impl SlowArgs {
 
     pub fn keying(&self) -> Keying {
         if self.keys == 0 { Keying::None } else { Keying::Cycle(self.keys) }
+    }
+}
+
+impl StormArgs {
+    pub fn rounds(&self) -> Result<usize> {
+        if !(1..=1000).contains(&self.rounds) {
+            return settings("--rounds must be 1 to 1000");
+        }
+        Ok(self.rounds)
+    }
+
+    pub fn spread_ns(&self) -> Result<u64> {
+        nanoseconds("--spread-ms", self.spread_ms as f64 / 1000.0)
     }
 }
 

@@ -3,10 +3,11 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::error::ConnectionError;
 use crate::frame::{READ_CHUNK, ReadBuffer};
@@ -175,6 +176,15 @@ impl Connection {
         self.out.clear();
         self.written = 0;
         Ok(true)
+    }
+
+    /// Closes it at once: the server's side sees a reset, and the port is free again.
+    pub fn cut(&mut self) {
+        if let Some(socket) = &self.socket {
+            // Without it, the connection ends like any other, which does no harm.
+            SockRef::from(socket).set_linger(Some(Duration::ZERO)).ok();
+        }
+        self.close();
     }
 
     /// Drops the socket (which takes it out of the poll) and every byte.

@@ -28,14 +28,14 @@ use clap::Parser;
 
 use bare_echo::BareEcho;
 use cli::{
-    BareEchoArgs, Cli, Command, MixedArgs, OperationsArgs, SlowArgs, TargetArgs, TrafficArgs, check_connections,
-    check_layout,
+    BareEchoArgs, Cli, Command, MixedArgs, OperationsArgs, SlowArgs, StormArgs, TargetArgs, TrafficArgs,
+    check_connections, check_layout,
 };
 use envelope::MIN_BYTES;
 use error::{LoadError, Result};
 use reactor::{Dialect, Target};
 use report::Report;
-use scenarios::{Connect, Idle, Layout, Mixed, Operations, Pace, Scenario, Slow, Traffic};
+use scenarios::{Connect, Idle, Layout, Mixed, Operations, Pace, Scenario, Slow, Storm, Traffic};
 
 fn main() -> ExitCode {
     match dispatch(Cli::parse().command) {
@@ -71,6 +71,7 @@ fn dispatch(command: Command) -> Result<bool> {
         Command::MixedPriority(args) => mixed_priority(&args),
         Command::Operations(args) => operations(&args),
         Command::Slow(args) => slow(&args),
+        Command::Storm(args) => storm(&args),
         Command::Idle(args) => {
             let scenario = Idle::new(check_connections(args.connections, 5)?, args.held_ns()?);
             run(scenario, args.target.target(Dialect::Hashi, MIN_BYTES)?, &args.target)
@@ -112,6 +113,13 @@ fn slow(args: &SlowArgs) -> Result<bool> {
     let receivers = check_connections(args.connections, 1)?;
     let scenario = Slow::new(receivers, args.slow()?, args.keying(), args.pace()?, args.load.timing()?);
     run(scenario, args.target.target(Dialect::Hashi, args.load.message_bytes()?)?, &args.target)
+}
+
+fn storm(args: &StormArgs) -> Result<bool> {
+    let scenario = Storm::new(check_connections(args.connections, 1)?, args.rounds()?, args.spread_ns()?);
+    let mut target = args.target.target(Dialect::Hashi, MIN_BYTES)?;
+    target.opening_at_once = args.connections;
+    run(scenario, target, &args.target)
 }
 
 fn run(scenario: impl Scenario, target: Target, args: &TargetArgs) -> Result<bool> {

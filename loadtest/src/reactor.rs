@@ -23,8 +23,12 @@ use crate::measure::{Clock, SECOND_NS, Sample};
 use crate::report::Report;
 use crate::scenarios::{Command, Identity, Role, Scenario};
 
-/// Events taken from the poll at once: few enough that a schedule is looked at every few hundred microseconds.
+/// Events taken from the poll at once.
 const EVENTS: usize = 128;
+/// Reads of one connection in a row, and connections opened in a row. A schedule is looked at after each such row: its
+/// messages must not wait for what the harness does for others.
+const READS_IN_A_ROW: usize = 4;
+const OPENS_IN_A_ROW: usize = 16;
 /// The poll rounds up to milliseconds; whatever is due sooner than this is waited for by polling without a timeout, so
 /// that a schedule is kept to microseconds. The harness is meant to have a processor of its own.
 const SPIN_NS: u64 = 2_000_000;
@@ -84,8 +88,8 @@ struct Reactor<S> {
     opening: usize,
     /// Rows with bytes to write that were not tried yet.
     dirty: Vec<usize>,
-    /// Rows that may be read again.
-    resumed: Vec<usize>,
+    /// Rows that may hold bytes that no event will announce: they were paused, or not read to the end.
+    unread: Vec<usize>,
     commands: Vec<Command>,
     buffer: ReadBuffer,
     spare: Vec<Vec<u8>>,
@@ -112,7 +116,7 @@ impl<S: Scenario> Reactor<S> {
             waiting: VecDeque::new(),
             opening: 0,
             dirty: Vec::new(),
-            resumed: Vec::new(),
+            unread: Vec::new(),
             commands: Vec::new(),
             buffer: ReadBuffer::new(),
             spare: Vec::new(),
@@ -135,9 +139,11 @@ impl<S: Scenario> Reactor<S> {
             for event in &events {
                 self.handle(event)?;
                 self.act()?;
+                self.pass_time()?;
             }
+            self.read_unread()?;
+            self.open_waiting()?;
             self.pass_time()?;
-            self.read_resumed()?;
         }
         Ok(self.report())
     }
@@ -150,6 +156,9 @@ impl<S: Scenario> Reactor<S> {
     }
 
     fn timeout(&self, now: u64) -> Duration {
+        if !self.unread.is_empty() || self.may_open() {
+            return Duration::ZERO;
+        }
         let due = self.scenario.due().min(self.next_timeout_scan);
         let left = due.saturating_sub(now);
         if left <= SPIN_NS { Duration::ZERO } else { Duration::from_nanos(left - SPIN_NS / 2) }
@@ -168,12 +177,29 @@ impl<S: Scenario> Reactor<S> {
         Ok(())
     }
 
-    /// What arrived while a row was paused was announced once and will not be again: it must be read now.
-    fn read_resumed(&mut self) -> Result<()> {
-        for conn in mem::take(&mut self.resumed) {
+    /// What these rows hold was announced once and will not be again.
+    fn read_unread(&mut self) -> Result<()> {
+        for conn in mem::take(&mut self.unread) {
             let read = self.read(conn, true);
             self.settle(conn, read)?;
             self.act()?;
+            self.pass_time()?;
+        }
+        Ok(())
+    }
+
+    fn may_open(&self) -> bool {
+        !self.waiting.is_empty() && self.opening < self.target.opening_at_once
+    }
+
+    /// Opens connections that wait for it.
+    fn open_waiting(&mut self) -> Result<()> {
+        let room = self.target.opening_at_once - self.opening;
+        for _ in 0..room.min(self.waiting.len()).min(OPENS_IN_A_ROW) {
+            let (conn, identity) = self.waiting.pop_front().expect("ok because so many are waiting");
+            self.opening += 1;
+            let opened = self.open(conn, identity);
+            self.settle(conn, opened)?;
         }
         Ok(())
     }
@@ -188,7 +214,7 @@ impl<S: Scenario> Reactor<S> {
         Ok(())
     }
 
-    /// Carries out the scenario's commands, opens what may be opened, and writes.
+    /// Carries out the scenario's commands, and writes.
     fn act(&mut self) -> Result<()> {
         let mut commands = mem::take(&mut self.commands);
         for command in commands.drain(..) {
@@ -196,14 +222,6 @@ impl<S: Scenario> Reactor<S> {
         }
         // Nothing was appended meanwhile; the emptied list is put back for its capacity.
         self.commands = commands;
-        while self.opening < self.target.opening_at_once {
-            let Some((conn, identity)) = self.waiting.pop_front() else {
-                break;
-            };
-            self.opening += 1;
-            let opened = self.open(conn, identity);
-            self.settle(conn, opened)?;
-        }
         self.flush_dirty()
     }
 
@@ -218,12 +236,16 @@ impl<S: Scenario> Reactor<S> {
             Command::Pause { conn } => self.rows[conn].paused = true,
             Command::Resume { conn } => {
                 self.rows[conn].paused = false;
-                self.resumed.push(conn);
+                self.unread.push(conn);
             }
             Command::Close { conn } => {
                 let code: [u8; 2] = u16::from(CloseCode::Normal).to_be_bytes();
                 self.push_frame(conn, OpCode::Control(Control::Close), &code);
                 self.enter(conn, Phase::Closing);
+            }
+            Command::Cut { conn } => {
+                self.opening -= usize::from(self.rows[conn].phase.is_opening());
+                self.rows[conn].cut();
             }
             Command::Sample => self.samples.push(Sample::take(self.clock.now(), self.target.server_pid)),
         }
@@ -322,7 +344,7 @@ impl<S: Scenario> Reactor<S> {
         self.enter(conn, Phase::Upgrading);
     }
 
-    /// Reads until the socket is drained. The shared buffer is taken out for the time, so that its bytes can be walked
+    /// Reads until the socket is drained, or for so long in a row. The shared buffer is taken out for the time, so that its bytes can be walked
     /// while rows change.
     fn read(&mut self, conn: usize, closing: bool) -> std::result::Result<(), ConnectionError> {
         let mut buffer = mem::take(&mut self.buffer);
@@ -337,7 +359,7 @@ impl<S: Scenario> Reactor<S> {
         conn: usize,
         closing: bool,
     ) -> std::result::Result<(), ConnectionError> {
-        loop {
+        for _ in 0..READS_IN_A_ROW {
             match self.rows[conn].read(buffer)? {
                 ReadOutcome::Nothing => return Ok(()),
                 ReadOutcome::End => return self.ended(conn, ConnectionError::Ended),
@@ -351,6 +373,8 @@ impl<S: Scenario> Reactor<S> {
                 }
             }
         }
+        self.unread.push(conn);
+        Ok(())
     }
 
     /// Handles the whole frames (or the head) in `bytes`; returns how many bytes they are.

@@ -20,7 +20,8 @@ use crate::error::Result;
 use crate::reactor::{self, Dialect, Target};
 use crate::report::Report;
 use crate::scenarios::{
-    Connect, Flood, Idle, Layout, Mixed, OpenLoop, Operations, OperationsSize, Pace, Scenario, Slow, Timing, Traffic,
+    Connect, Flood, Idle, Layout, Mixed, OpenLoop, Operations, OperationsSize, Pace, Scenario, Slow, Storm, Timing,
+    Traffic,
 };
 use crate::wording::Keying;
 
@@ -207,6 +208,7 @@ fn a_correct_server_passes_in_every_scenario() {
         mixed(Flood::Rate(2000.0), Fault::None),
         slow(Keying::None, Fault::None),
         operations(Fault::None),
+        run(Storm::new(20, 2, 10_000_000), Fault::None).unwrap(),
         run(Connect::new(4, TIMING), Fault::None).unwrap(),
         run(Idle::new(20, 100_000_000), Fault::None).unwrap(),
     ] {

@@ -11,6 +11,7 @@ mod operations;
 mod schedule;
 mod slow;
 mod stages;
+mod storm;
 mod traffic;
 
 pub use connect::Connect;
@@ -19,6 +20,7 @@ pub use layout::Layout;
 pub use mixed::{Flood, Mixed};
 pub use operations::{Operations, OperationsSize};
 pub use slow::Slow;
+pub use storm::Storm;
 pub use traffic::{Pace, Timing, Traffic};
 
 use crate::envelope::{Gap, Stamp};
@@ -65,27 +67,17 @@ pub struct OpenLoop {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
     /// Connect and authenticate; answered by `on_ready`.
-    Open {
-        conn: usize,
-        identity: Identity,
-    },
+    Open { conn: usize, identity: Identity },
     /// Send one message on a connection that is ready.
-    Publish {
-        conn: usize,
-        stamp: Stamp,
-        wording: Wording,
-    },
-    /// Read nothing more from a connection, and read again.
-    Pause {
-        conn: usize,
-    },
-    Resume {
-        conn: usize,
-    },
+    Publish { conn: usize, stamp: Stamp, wording: Wording },
+    /// Read nothing more from a connection.
+    Pause { conn: usize },
+    /// Read from a paused connection again.
+    Resume { conn: usize },
     /// Close a connection that is ready; answered by `on_closed`.
-    Close {
-        conn: usize,
-    },
+    Close { conn: usize },
+    /// Cut a connection off, without a word and without an answer.
+    Cut { conn: usize },
     /// Sample what server and harness have used; all samples are given to `report`, in order.
     Sample,
 }
