@@ -76,6 +76,8 @@ pub struct Connection {
     /// Bytes to write; those before `written` are gone. Empty when all is written.
     pub out: Vec<u8>,
     written: usize,
+    /// Whether the socket takes no more for now.
+    blocked: bool,
     /// Whether it is in the reactor's list of rows to flush.
     pub dirty: bool,
     /// Whether nothing is read from it.
@@ -93,6 +95,7 @@ impl Connection {
             tail: Vec::new(),
             out: Vec::new(),
             written: 0,
+            blocked: false,
             dirty: false,
             paused: false,
         }
@@ -159,16 +162,19 @@ impl Connection {
     }
 
     /// Writes what is waiting, as far as the socket takes it; whether all is written. The rest goes when the socket is
-    /// writable again.
+    /// writable again, of which the caller tells by `unblock`.
     pub fn flush(&mut self) -> Result<bool, ConnectionError> {
-        let Some(socket) = &mut self.socket else {
-            return Ok(true);
+        let Some(socket) = self.socket.as_mut().filter(|_| !self.blocked) else {
+            return Ok(self.out.is_empty());
         };
         while self.written < self.out.len() {
             match socket.write(&self.out[self.written..]) {
                 Ok(0) => return Err(ConnectionError::Ended),
                 Ok(count) => self.written += count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.block();
+                    return Ok(false);
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(ConnectionError::Io(error)),
             }
@@ -176,6 +182,21 @@ impl Connection {
         self.out.clear();
         self.written = 0;
         Ok(true)
+    }
+
+    /// The socket takes no more. What is written is dropped once it is the larger part, so that a row that always has
+    /// more to write does not grow.
+    fn block(&mut self) {
+        self.blocked = true;
+        if self.written > self.out.len() / 2 {
+            self.out.drain(..self.written);
+            self.written = 0;
+        }
+    }
+
+    /// The socket takes bytes again.
+    pub fn unblock(&mut self) {
+        self.blocked = false;
     }
 
     /// Closes it at once: the server's side sees a reset, and the port is free again.

@@ -325,7 +325,8 @@ impl<S: Scenario> Reactor<S> {
             }
             self.upgrade(conn);
         }
-        if event.is_writable() && !self.rows[conn].out.is_empty() {
+        if event.is_writable() {
+            self.rows[conn].unblock();
             self.flush(conn)?;
         }
         if event.is_readable() || event.is_read_closed() || event.is_error() {

@@ -26,8 +26,9 @@ use crate::wording::{Priority, Wording};
 
 /// Connections that publish probes.
 const PROBERS: usize = 8;
-/// Flood under way per connection while the capacity is measured: enough that the server is never without work.
-const CALIBRATION_WINDOW: usize = 32;
+/// Messages of a connection in a row. So many are under way on each while the capacity is measured, enough that the
+/// server is never without work; and so many come at a time by schedule, so that it is offered in the same portions.
+const BURST: usize = 32;
 
 /// How much of the flood is offered.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -85,7 +86,7 @@ impl Mixed {
 
     fn calibrate(&mut self, now: u64, out: &mut Vec<Command>) {
         self.calibration = Some(Calibration::begin(now));
-        for turn in 0..CALIBRATION_WINDOW * self.flooded {
+        for turn in 0..BURST * self.flooded {
             self.publish_low(turn % self.flooded, now, out);
         }
     }
@@ -123,7 +124,7 @@ impl Mixed {
             let Some(sent_at) = self.low.as_mut().filter(|_| has_room).and_then(|schedule| schedule.take(now)) else {
                 return;
             };
-            self.publish_low(self.low_turn % self.flooded, sent_at, out);
+            self.publish_low(self.low_turn / BURST % self.flooded, sent_at, out);
             self.low_turn += 1;
         }
     }
@@ -322,13 +323,13 @@ mod tests {
         arrive(&mut mixed, sent[0], 200);
         arrive(&mut mixed, sent[1], 200);
         let late = at(&mut mixed, 200);
-        assert_eq!((late[0].publisher, late[0].sent_at), (1, 10));
+        assert_eq!((late[0].publisher, late[0].number, late[0].sent_at), (0, 1, 10));
     }
 
     #[test]
     fn the_flood_is_a_multiple_of_what_was_carried() {
         let (mut mixed, mut under_way) = opened(Flood::Overload(1.5), 1_000_000);
-        assert_eq!(under_way.len(), 4 * CALIBRATION_WINDOW);
+        assert_eq!(under_way.len(), 4 * BURST);
         let mut carried = 0;
         let end = mixed.due();
         for now in [end / 2, end - 1] {
