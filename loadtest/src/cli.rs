@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::envelope::{MIN_BYTES, MIN_WORDED_BYTES};
 use crate::error::{LoadError, Result};
 use crate::frame::MAX_PAYLOAD;
+use crate::http::Route;
 use crate::measure::SECOND_NS;
 use crate::reactor::{Dialect, Target};
 use crate::scenarios::{Flood, Layout, OpenLoop, OperationsSize, Pace, Timing};
@@ -43,6 +44,8 @@ pub enum Command {
     Operations(OperationsArgs),
     /// One publisher, many receivers, of whom a share stops reading: what the others notice
     Slow(SlowArgs),
+    /// HTTP connections publish, and WebSocket clients receive
+    Rest(RestArgs),
     /// All clients lose their connections at once and come back
     Storm(StormArgs),
     /// Open connections and hold them: the server's memory per connection and idle CPU
@@ -219,6 +222,26 @@ pub struct SlowArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct RestArgs {
+    #[command(flatten)]
+    pub target: TargetArgs,
+    #[command(flatten)]
+    timing: TimingArgs,
+    /// Length of each published envelope
+    #[arg(long, default_value_t = 256)]
+    bytes: usize,
+    /// HTTP connections, each with a session and a WebSocket client in it
+    #[arg(long, default_value_t = 16)]
+    pub connections: usize,
+    /// Requests under way on each connection
+    #[arg(long, default_value_t = 1)]
+    in_flight: usize,
+    /// The route that is asked
+    #[arg(long, value_enum, default_value_t = Route::Send)]
+    pub route: Route,
+}
+
+#[derive(Debug, Args)]
 pub struct StormArgs {
     #[command(flatten)]
     pub target: TargetArgs,
@@ -313,8 +336,7 @@ impl TrafficArgs {
                 let most_under_way = self.max_under_way.min(MOST_BYTES_UNDER_WAY / self.bytes).max(1);
                 Ok(Pace::PerSecond { rate, most_under_way })
             }
-            None if self.in_flight == 0 => settings("--in-flight must be at least 1"),
-            None => Ok(closed(self.in_flight)),
+            None => Ok(closed(check_in_flight(self.in_flight)?)),
         }
     }
 }
@@ -395,6 +417,20 @@ impl SlowArgs {
     }
 }
 
+impl RestArgs {
+    pub fn timing(&self) -> Result<Timing> {
+        self.timing.timing()
+    }
+
+    pub fn message_bytes(&self) -> Result<usize> {
+        check_bytes(self.bytes, MIN_WORDED_BYTES)
+    }
+
+    pub fn in_flight(&self) -> Result<usize> {
+        check_in_flight(self.in_flight)
+    }
+}
+
 impl StormArgs {
     pub fn rounds(&self) -> Result<usize> {
         if !(1..=1000).contains(&self.rounds) {
@@ -425,6 +461,13 @@ fn check_bytes(bytes: usize, least: usize) -> Result<usize> {
         return settings(format!("--bytes must be {least} to {MAX_PAYLOAD}"));
     }
     Ok(bytes)
+}
+
+fn check_in_flight(in_flight: usize) -> Result<usize> {
+    if in_flight == 0 {
+        return settings("--in-flight must be at least 1");
+    }
+    Ok(in_flight)
 }
 
 fn check_rate(rate: f64) -> Result<f64> {

@@ -10,6 +10,7 @@ use memchr::memmem::{self, Finder};
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use crate::frame::{self, MaskKeys};
+use crate::http::{self, Request};
 use crate::wording::{Keying, Priority, Wording};
 
 /// The smallest envelope: every stamp fits into it, worded plainly.
@@ -50,8 +51,13 @@ impl Composer {
         frame::apply_mask(&mut out[start..], key);
     }
 
-    /// Appends the text of one message.
-    pub fn push_text(&self, out: &mut Vec<u8>, stamp: Stamp, wording: Wording) {
+    /// Appends a request that publishes one message over HTTP.
+    pub fn push_request(&self, out: &mut Vec<u8>, request: &Request, stamp: Stamp, wording: Wording) {
+        http::push_post(out, request, self.bytes);
+        self.push_text(out, stamp, wording);
+    }
+
+    fn push_text(&self, out: &mut Vec<u8>, stamp: Stamp, wording: Wording) {
         const END: &[u8] = br#""}}"#;
         let start = out.len();
         out.extend_from_slice(br#"{"id":""#);

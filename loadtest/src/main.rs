@@ -11,6 +11,7 @@ mod envelope;
 mod error;
 mod frame;
 mod handshake;
+mod http;
 mod measure;
 mod procfs;
 mod reactor;
@@ -28,14 +29,14 @@ use clap::Parser;
 
 use bare_echo::BareEcho;
 use cli::{
-    BareEchoArgs, Cli, Command, MixedArgs, OperationsArgs, SlowArgs, StormArgs, TargetArgs, TrafficArgs,
+    BareEchoArgs, Cli, Command, MixedArgs, OperationsArgs, RestArgs, SlowArgs, StormArgs, TargetArgs, TrafficArgs,
     check_connections, check_layout,
 };
 use envelope::MIN_BYTES;
 use error::{LoadError, Result};
 use reactor::{Dialect, Target};
 use report::Report;
-use scenarios::{Connect, Idle, Layout, Mixed, Operations, Pace, Scenario, Slow, Storm, Traffic};
+use scenarios::{Connect, Idle, Layout, Mixed, Operations, Pace, Rest, Scenario, Slow, Storm, Traffic};
 
 fn main() -> ExitCode {
     match dispatch(Cli::parse().command) {
@@ -71,6 +72,7 @@ fn dispatch(command: Command) -> Result<bool> {
         Command::MixedPriority(args) => mixed_priority(&args),
         Command::Operations(args) => operations(&args),
         Command::Slow(args) => slow(&args),
+        Command::Rest(args) => rest(&args),
         Command::Storm(args) => storm(&args),
         Command::Idle(args) => {
             let scenario = Idle::new(check_connections(args.connections, 5)?, args.held_ns()?);
@@ -113,6 +115,12 @@ fn slow(args: &SlowArgs) -> Result<bool> {
     let receivers = check_connections(args.connections, 1)?;
     let scenario = Slow::new(receivers, args.slow()?, args.keying(), args.pace()?, args.load.timing()?);
     run(scenario, args.target.target(Dialect::Hashi, args.load.message_bytes()?)?, &args.target)
+}
+
+fn rest(args: &RestArgs) -> Result<bool> {
+    let connections = check_connections(args.connections, 1)?;
+    let scenario = Rest::new(connections, args.in_flight()?, args.route, args.timing()?);
+    run(scenario, args.target.target(Dialect::Hashi, args.message_bytes()?)?, &args.target)
 }
 
 fn storm(args: &StormArgs) -> Result<bool> {

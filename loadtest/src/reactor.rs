@@ -15,13 +15,15 @@ use tungstenite::handshake::client::generate_key;
 use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
 use crate::connection::{Connection, Phase, ReadOutcome};
-use crate::envelope::{self, Composer, Incoming, Scanner};
+use crate::envelope::{self, Composer, Incoming, Scanner, Stamp};
 use crate::error::{ConnectionError, LoadError, Result};
 use crate::frame::{self, Frame, MaskKeys, ReadBuffer, Sender};
 use crate::handshake::{self, SUBPROTOCOL};
+use crate::http::{self, Request};
 use crate::measure::{Clock, SECOND_NS, Sample};
 use crate::report::Report;
 use crate::scenarios::{Command, Identity, Role, Scenario};
+use crate::wording::Wording;
 
 /// Events taken from the poll at once.
 const EVENTS: usize = 128;
@@ -38,6 +40,9 @@ const TIMEOUT_SCAN_NS: u64 = SECOND_NS / 4;
 const SHOWN_ERRORS: usize = 5;
 /// Write buffers kept for the next row that needs one.
 const SPARE_BUFFERS: usize = 64;
+
+/// What becomes of a step of one connection.
+type Outcome<T> = std::result::Result<T, ConnectionError>;
 
 /// What connections speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,7 +236,7 @@ impl<S: Scenario> Reactor<S> {
             Command::Publish { conn, stamp, wording } => {
                 assert_eq!(self.rows[conn].phase, Phase::Ready, "only a connection that is ready publishes");
                 self.mark_dirty(conn);
-                self.composer.push(&mut self.rows[conn].out, stamp, wording);
+                self.compose(conn, stamp, wording);
             }
             Command::Pause { conn } => self.rows[conn].paused = true,
             Command::Resume { conn } => {
@@ -251,7 +256,18 @@ impl<S: Scenario> Reactor<S> {
         }
     }
 
-    fn open(&mut self, conn: usize, identity: Identity) -> std::result::Result<(), ConnectionError> {
+    fn compose(&mut self, conn: usize, stamp: Stamp, wording: Wording) {
+        let row = &mut self.rows[conn];
+        let role = row.identity.role;
+        if let Role::Rest(route) = role {
+            let request = Request { route, host: &self.target.host, token: &token(conn, role) };
+            self.composer.push_request(&mut row.out, &request, stamp, wording);
+        } else {
+            self.composer.push(&mut row.out, stamp, wording);
+        }
+    }
+
+    fn open(&mut self, conn: usize, identity: Identity) -> Outcome<()> {
         self.rows[conn].since = self.clock.now();
         self.rows[conn].open(identity, self.target.address, self.poll.registry(), Token(conn))
     }
@@ -288,7 +304,7 @@ impl<S: Scenario> Reactor<S> {
         Ok(())
     }
 
-    fn flush(&mut self, conn: usize) -> std::result::Result<(), ConnectionError> {
+    fn flush(&mut self, conn: usize) -> Outcome<()> {
         let row = &mut self.rows[conn];
         if row.flush()? && row.out.capacity() > 0 {
             let buffer = mem::take(&mut row.out);
@@ -306,7 +322,7 @@ impl<S: Scenario> Reactor<S> {
     }
 
     /// An error of a connection closes it, and ends the run unless the scenario expects it.
-    fn settle(&mut self, conn: usize, outcome: std::result::Result<(), ConnectionError>) -> Result<()> {
+    fn settle(&mut self, conn: usize, outcome: Outcome<()>) -> Result<()> {
         let Err(error) = outcome else {
             return Ok(());
         };
@@ -318,12 +334,15 @@ impl<S: Scenario> Reactor<S> {
         Ok(())
     }
 
-    fn advance(&mut self, conn: usize, event: &Event) -> std::result::Result<(), ConnectionError> {
+    fn advance(&mut self, conn: usize, event: &Event) -> Outcome<()> {
         if self.rows[conn].phase == Phase::Connecting {
             if !self.rows[conn].is_connected()? {
                 return Ok(());
             }
-            self.upgrade(conn);
+            match self.rows[conn].identity.role {
+                Role::Rest(_) => self.ready(conn, self.clock.now()),
+                _ => self.upgrade(conn),
+            }
         }
         if event.is_writable() {
             self.rows[conn].unblock();
@@ -347,19 +366,14 @@ impl<S: Scenario> Reactor<S> {
 
     /// Reads until the socket is drained, or for so long in a row. The shared buffer is taken out for the time, so that its bytes can be walked
     /// while rows change.
-    fn read(&mut self, conn: usize, closing: bool) -> std::result::Result<(), ConnectionError> {
+    fn read(&mut self, conn: usize, closing: bool) -> Outcome<()> {
         let mut buffer = mem::take(&mut self.buffer);
         let result = self.read_with(&mut buffer, conn, closing);
         self.buffer = buffer;
         result
     }
 
-    fn read_with(
-        &mut self,
-        buffer: &mut ReadBuffer,
-        conn: usize,
-        closing: bool,
-    ) -> std::result::Result<(), ConnectionError> {
+    fn read_with(&mut self, buffer: &mut ReadBuffer, conn: usize, closing: bool) -> Outcome<()> {
         for _ in 0..READS_IN_A_ROW {
             match self.rows[conn].read(buffer)? {
                 ReadOutcome::Nothing => return Ok(()),
@@ -378,36 +392,55 @@ impl<S: Scenario> Reactor<S> {
         Ok(())
     }
 
-    /// Handles the whole frames (or the head) in `bytes`; returns how many bytes they are.
-    fn consume(&mut self, conn: usize, bytes: &[u8]) -> std::result::Result<usize, ConnectionError> {
+    /// Handles what is whole in `bytes`; returns how many bytes that is.
+    fn consume(&mut self, conn: usize, bytes: &[u8]) -> Outcome<usize> {
         let now = self.clock.now();
         let mut used = 0;
-        loop {
-            let rest = &bytes[used..];
-            match self.rows[conn].phase {
-                Phase::Closed => return Ok(bytes.len()),
-                Phase::Upgrading => match handshake::head_length(rest) {
-                    Some(length) => {
-                        self.upgraded(conn, &rest[..length], now)?;
-                        used += length;
-                    }
-                    None if rest.len() > handshake::MAX_HEAD => {
-                        return Err(ConnectionError::Upgrade("the answer to the upgrade has no end".into()));
-                    }
-                    None => return Ok(used),
-                },
-                _ => match frame::parse_frame(rest, Sender::Server)? {
-                    Some(frame) => {
-                        used += frame.payload.end;
-                        self.take_frame(conn, &frame, &rest[frame.payload.clone()], now)?;
-                    }
-                    None => return Ok(used),
-                },
+        while self.rows[conn].phase != Phase::Closed {
+            match self.consume_one(conn, &bytes[used..], now)? {
+                Some(length) => used += length,
+                None => return Ok(used),
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    /// Handles the head, the frame or the answer at the start of `bytes` and returns its length; `None` when it is not
+    /// whole yet.
+    fn consume_one(&mut self, conn: usize, bytes: &[u8], now: u64) -> Outcome<Option<usize>> {
+        match (self.rows[conn].phase, self.rows[conn].identity.role) {
+            (Phase::Upgrading, _) => self.consume_head(conn, bytes, now),
+            (_, Role::Rest(_)) => self.consume_answer(conn, bytes, now),
+            _ => {
+                let Some(frame) = frame::parse_frame(bytes, Sender::Server)? else {
+                    return Ok(None);
+                };
+                self.take_frame(conn, &frame, &bytes[frame.payload.clone()], now)?;
+                Ok(Some(frame.payload.end))
             }
         }
     }
 
-    fn upgraded(&mut self, conn: usize, head: &[u8], now: u64) -> std::result::Result<(), ConnectionError> {
+    fn consume_head(&mut self, conn: usize, bytes: &[u8], now: u64) -> Outcome<Option<usize>> {
+        let Some(length) = handshake::head_length(bytes) else {
+            if bytes.len() > handshake::MAX_HEAD {
+                return Err(ConnectionError::Upgrade("the answer to the upgrade has no end".into()));
+            }
+            return Ok(None);
+        };
+        self.upgraded(conn, &bytes[..length], now)?;
+        Ok(Some(length))
+    }
+
+    fn consume_answer(&mut self, conn: usize, bytes: &[u8], now: u64) -> Outcome<Option<usize>> {
+        let answer = http::parse_answer(bytes).map_err(ConnectionError::Http)?;
+        if let Some(answer) = answer {
+            self.scenario.on_answer(conn, answer.status, now, &mut self.commands);
+        }
+        Ok(answer.map(|answer| answer.bytes))
+    }
+
+    fn upgraded(&mut self, conn: usize, head: &[u8], now: u64) -> Outcome<()> {
         let key = mem::take(&mut self.rows[conn].key);
         handshake::check_response(head, &key, self.target.subprotocol()).map_err(ConnectionError::Upgrade)?;
         match self.target.dialect {
@@ -431,13 +464,7 @@ impl<S: Scenario> Reactor<S> {
         self.scenario.on_ready(conn, now, &mut self.commands);
     }
 
-    fn take_frame(
-        &mut self,
-        conn: usize,
-        frame: &Frame,
-        payload: &[u8],
-        now: u64,
-    ) -> std::result::Result<(), ConnectionError> {
+    fn take_frame(&mut self, conn: usize, frame: &Frame, payload: &[u8], now: u64) -> Outcome<()> {
         match frame.opcode {
             OpCode::Data(Data::Text) => self.take_text(conn, payload, now),
             OpCode::Control(Control::Ping) => {
@@ -449,7 +476,7 @@ impl<S: Scenario> Reactor<S> {
         }
     }
 
-    fn take_text(&mut self, conn: usize, text: &[u8], now: u64) -> std::result::Result<(), ConnectionError> {
+    fn take_text(&mut self, conn: usize, text: &[u8], now: u64) -> Outcome<()> {
         match self.scanner.scan(text) {
             Incoming::Stamped(stamp) => self.scenario.on_message(conn, stamp, now, &mut self.commands),
             Incoming::Welcome if self.rows[conn].phase == Phase::Authenticating => self.ready(conn, now),
@@ -471,7 +498,7 @@ impl<S: Scenario> Reactor<S> {
     }
 
     /// The server's side has ended: as asked, or an error.
-    fn ended(&mut self, conn: usize, error: ConnectionError) -> std::result::Result<(), ConnectionError> {
+    fn ended(&mut self, conn: usize, error: ConnectionError) -> Outcome<()> {
         if self.rows[conn].phase != Phase::Closing {
             return Err(error);
         }
@@ -492,7 +519,7 @@ impl<S: Scenario> Reactor<S> {
 fn token(conn: usize, role: Role) -> String {
     match role {
         Role::Service => format!("service:load-{conn}"),
-        Role::User | Role::Slow => format!("load-{conn}"),
+        Role::User | Role::Slow | Role::Rest(_) => format!("load-{conn}"),
     }
 }
 

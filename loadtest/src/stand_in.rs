@@ -2,7 +2,7 @@
 //! request.
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::mem;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -17,11 +17,12 @@ use tungstenite::{Message, Utf8Bytes, WebSocket};
 use crate::bare_echo::BareEcho;
 use crate::envelope::MIN_BYTES;
 use crate::error::Result;
+use crate::http::Route;
 use crate::reactor::{self, Dialect, Target};
 use crate::report::Report;
 use crate::scenarios::{
-    Connect, Flood, Idle, Layout, Mixed, OpenLoop, Operations, OperationsSize, Pace, Scenario, Slow, Storm, Timing,
-    Traffic,
+    Connect, Flood, Idle, Layout, Mixed, OpenLoop, Operations, OperationsSize, Pace, Rest, Scenario, Slow, Storm,
+    Timing, Traffic,
 };
 use crate::wording::Keying;
 
@@ -59,7 +60,16 @@ fn start(fault: Fault) -> SocketAddr {
     thread::spawn(move || {
         for (number, socket) in listener.incoming().enumerate() {
             let sessions = sessions.clone();
-            thread::spawn(move || serve(socket.unwrap(), number as u64, &sessions, fault));
+            thread::spawn(move || {
+                let socket = socket.unwrap();
+                socket.set_nodelay(true).unwrap();
+                let mut method = [0; 4];
+                socket.peek(&mut method).unwrap();
+                match &method {
+                    b"POST" => serve_http(socket, number as u64, &sessions, fault),
+                    _ => serve(socket, number as u64, &sessions, fault),
+                }
+            });
         }
     });
     address
@@ -68,7 +78,6 @@ fn start(fault: Fault) -> SocketAddr {
 // The size of tungstenite's error response is its own affair.
 #[allow(clippy::result_large_err)]
 fn serve(socket: TcpStream, number: u64, sessions: &Sessions, fault: Fault) {
-    socket.set_nodelay(true).unwrap();
     let subprotocol = |_: &Request, mut response: Response| {
         response.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static("hashi.v1"));
         Ok(response)
@@ -95,6 +104,41 @@ fn serve(socket: TcpStream, number: u64, sessions: &Sessions, fault: Fault) {
     if let Some(session) = sessions.lock().unwrap().get_mut(&name) {
         session.members.retain(|(_, member, _)| *member != number);
     }
+}
+
+/// Publishes the bodies of requests; refuses every 50th where errors are asked for.
+fn serve_http(socket: TcpStream, number: u64, sessions: &Sessions, fault: Fault) {
+    let mut input = BufReader::new(&socket);
+    for count in 1.. {
+        let Some(body) = read_body(&mut input) else {
+            return;
+        };
+        let status = if fault == Fault::AnswerError && count % EVERY == 0 {
+            "503 Service Unavailable"
+        } else {
+            let session = after(&body, r#""sessionId":""#);
+            sessions.lock().unwrap().get_mut(session).unwrap().publish(&body, number, fault);
+            "202 Accepted"
+        };
+        // A client that has gone is noticed at the next read.
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\n{{}}");
+        (&socket).write_all(answer.as_bytes()).ok();
+    }
+}
+
+/// The body of the next request; `None` when there is none.
+fn read_body(input: &mut impl BufRead) -> Option<String> {
+    let mut length = 0;
+    let mut line = String::new();
+    while input.read_line(&mut line).ok()? > 2 {
+        if let Some(value) = line.strip_prefix("Content-Length: ") {
+            length = value.trim().parse().unwrap();
+        }
+        line.clear();
+    }
+    let mut body = vec![0; length];
+    input.read_exact(&mut body).ok()?;
+    String::from_utf8(body).ok().filter(|body| !body.is_empty())
 }
 
 impl Session {
@@ -197,6 +241,10 @@ fn operations(fault: Fault) -> Report {
     run(Operations::new(size, OpenLoop { rate: 3000.0, most_under_way: 1000 }, TIMING), fault).unwrap()
 }
 
+fn rest(fault: Fault) -> Report {
+    run(Rest::new(3, 4, Route::Send, TIMING), fault).unwrap()
+}
+
 #[test]
 fn a_correct_server_passes_in_every_scenario() {
     let traffic = |layout, pace| run(Traffic::new("test", layout, pace, TIMING), Fault::None).unwrap();
@@ -208,6 +256,7 @@ fn a_correct_server_passes_in_every_scenario() {
         mixed(Flood::Rate(2000.0), Fault::None),
         slow(Keying::None, Fault::None),
         operations(Fault::None),
+        rest(Fault::None),
         run(Storm::new(20, 2, 10_000_000), Fault::None).unwrap(),
         run(Connect::new(4, TIMING), Fault::None).unwrap(),
         run(Idle::new(20, 100_000_000), Fault::None).unwrap(),
@@ -223,8 +272,13 @@ fn a_server_that_misbehaves_does_not() {
     for (fault, words) in
         [(Fault::Lose, "lost without a gap"), (Fault::Repeat, "arrived twice"), (Fault::Swap, "arrived out of order")]
     {
-        let reports =
-            [rooms(fault).unwrap(), mixed(Flood::Rate(2000.0), fault), slow(Keying::None, fault), operations(fault)];
+        let reports = [
+            rooms(fault).unwrap(),
+            mixed(Flood::Rate(2000.0), fault),
+            slow(Keying::None, fault),
+            operations(fault),
+            rest(fault),
+        ];
         for report in reports {
             assert!(!report.passed() && report.text().contains(words), "{fault:?}: {}", report.text());
         }
@@ -242,6 +296,12 @@ fn declared_losses_and_errors_are_counted_and_pass() {
     }
     let report = rooms(Fault::AnswerError).unwrap();
     assert!(report.passed() && report.text().contains("overloaded"), "{}", report.text());
+}
+
+#[test]
+fn a_request_that_is_refused_fails() {
+    let report = rest(Fault::AnswerError);
+    assert!(!report.passed() && report.text().contains("requests were not accepted"), "{}", report.text());
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod idle;
 mod layout;
 mod mixed;
 mod operations;
+mod rest;
 mod schedule;
 mod slow;
 mod stages;
@@ -19,12 +20,14 @@ pub use idle::Idle;
 pub use layout::Layout;
 pub use mixed::{Flood, Mixed};
 pub use operations::{Operations, OperationsSize};
+pub use rest::Rest;
 pub use slow::Slow;
 pub use storm::Storm;
 pub use traffic::{Pace, Timing, Traffic};
 
 use crate::envelope::{Gap, Stamp};
 use crate::error::ConnectionError;
+use crate::http::Route;
 use crate::measure::Sample;
 use crate::report::Report;
 use crate::wording::Wording;
@@ -37,6 +40,8 @@ pub enum Role {
     Slow,
     /// A service, which may publish to every session.
     Service,
+    /// A user that publishes over HTTP and receives nothing. It is open when its socket is.
+    Rest(Route),
 }
 
 /// Who a connection is once it is open.
@@ -95,6 +100,9 @@ pub trait Scenario {
 
     /// A published message arrived at `conn`.
     fn on_message(&mut self, _conn: usize, _stamp: Stamp, _now: u64, _out: &mut Vec<Command>) {}
+
+    /// A request that published over HTTP was answered.
+    fn on_answer(&mut self, _conn: usize, _status: u16, _now: u64, _out: &mut Vec<Command>) {}
 
     /// The server declared a loss to `conn`.
     fn on_gap(&mut self, _conn: usize, _gap: Gap, _now: u64, _out: &mut Vec<Command>) {}
