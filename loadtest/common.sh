@@ -94,10 +94,10 @@ load() {
     echo "$json"
 }
 
-# One number of a run: name json.
+# One number of the whole run, which comes before those of its phases: name json.
 figure() {
     local value
-    value=$(sed -n "s/.*\"$1\":\([-0-9.e]*\)[,}].*/\1/p" <<<"$2")
+    value=$(grep -o "\"$1\":[-0-9.e]*" <<<"$2" | head -n 1 | cut -d : -f 2) || true
     [[ -n $value ]] || fail "no figure $1 in: $2"
     echo "$value"
 }

@@ -202,7 +202,7 @@ impl Check {
 }
 
 impl Findings {
-    /// Adds the account, and a failure for each check that failed.
+    /// Adds the account and the checks.
     pub fn report(&self, report: &mut Report) {
         report.int("sent_to_receivers", self.due);
         report.int("delivered", self.delivered);
@@ -213,19 +213,19 @@ impl Findings {
         report.int("duplicates", self.duplicates);
         report.int("misdelivered", self.misdelivered);
         report.int("gaps", self.gaps);
-        self.failures().into_iter().for_each(|failure| report.fail(failure));
+        self.checks().into_iter().for_each(|(name, failure)| report.check(name, failure));
     }
 
-    /// The checks that failed, in words.
-    pub fn failures(&self) -> Vec<String> {
-        let found = [
-            (self.out_of_order, "messages arrived out of order"),
-            (self.duplicates, "messages arrived twice"),
-            (self.misdelivered, "messages arrived at the wrong connection"),
-            (self.lost_silently, "messages were lost without a gap"),
-        ];
-        let words = found.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
-        words.chain(self.imbalance()).collect()
+    /// Each check: what must hold and, if it does not, what was found.
+    fn checks(&self) -> [(&'static str, Option<String>); 5] {
+        let check = |name, count: u64, what| (name, (count > 0).then(|| format!("{count} {what}")));
+        [
+            check("order is kept", self.out_of_order, "messages arrived out of order"),
+            check("nothing arrives twice", self.duplicates, "messages arrived twice"),
+            check("nothing arrives elsewhere", self.misdelivered, "messages arrived at the wrong connection"),
+            check("nothing is lost in silence", self.lost_silently, "messages were lost without a gap"),
+            ("the account balances", self.imbalance()),
+        ]
     }
 
     fn imbalance(&self) -> Option<String> {
@@ -264,7 +264,7 @@ mod tests {
     fn a_clean_run_has_no_findings() {
         let numbers: Vec<u64> = (0..1000).collect();
         assert_eq!(one_lane(&numbers, 1000), Findings::default());
-        assert!(one_lane(&numbers, 1000).failures().is_empty());
+        assert!(one_lane(&numbers, 1000).checks().iter().all(|(_, failure)| failure.is_none()));
         assert_eq!(one_lane(&[], 0), Findings::default());
     }
 
@@ -348,7 +348,7 @@ mod tests {
         let cycle = Sent { count: 6, keying: Keying::Cycle(2) };
         let found = account(&[0, 4, 5], cycle);
         assert_eq!((found.due, found.delivered, found.conflated, found.lost_silently), (6, 3, 3, 0));
-        assert!(found.failures().is_empty());
+        assert!(found.checks().iter().all(|(_, failure)| failure.is_none()));
         // The newest of a key has nothing that could replace it.
         let found = account(&[0, 1, 2, 3, 4], cycle);
         assert_eq!((found.conflated, found.lost_silently), (0, 1));
@@ -359,8 +359,8 @@ mod tests {
     #[test]
     fn an_account_that_does_not_balance_fails() {
         let found = account(&[0, 2], Sent::plain(3));
-        let failures = found.failures();
-        assert_eq!(failures[1], "3 sent to receivers are not 2 delivered + 0 conflated + 0 declared as lost");
+        let failure = "3 sent to receivers are not 2 delivered + 0 conflated + 0 declared as lost";
+        assert_eq!(found.checks()[4].1.as_deref(), Some(failure));
     }
 
     #[test]

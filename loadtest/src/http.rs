@@ -9,7 +9,8 @@ use crate::handshake::MAX_HEAD;
 const MAX_FIELDS: usize = 32;
 
 /// Which route publishes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Route {
     Send,
     Broadcast,

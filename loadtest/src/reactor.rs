@@ -1,12 +1,13 @@
 //! The reactor of the harness: one thread, one poll, all connections as rows of one table. It carries out what a scenario
 //! asks for and tells it what happens.
 //!
-//! In: a scenario and the target. Out: its report. Any connection that fails or that the server closes ends the run with
-//! an error, unless the scenario expects it, so that a run always stops by itself.
+//! In: a scenario and the target. Out: its report and, each second, what happened in it. Any connection that fails or that
+//! the server closes ends the run with an error, unless the scenario expects it, so that a run always stops by itself.
 
 use std::collections::VecDeque;
 use std::mem;
 use std::net::SocketAddr;
+use std::sync::mpsc::Sender as Channel;
 use std::time::Duration;
 
 use mio::event::Event;
@@ -21,6 +22,7 @@ use crate::frame::{self, Frame, MaskKeys, ReadBuffer, Sender};
 use crate::handshake::{self, SUBPROTOCOL};
 use crate::http::{self, Request};
 use crate::measure::{Clock, SECOND_NS, Sample};
+use crate::meter::Interval;
 use crate::report::Report;
 use crate::scenarios::{Command, Identity, Role, Scenario};
 use crate::wording::Wording;
@@ -76,9 +78,20 @@ impl Target {
     }
 }
 
-/// Runs a scenario to its end.
-pub fn run(scenario: impl Scenario, target: Target) -> Result<Report> {
-    Reactor::new(scenario, target)?.run()
+/// What happened in an interval.
+#[derive(Debug)]
+pub struct Tick {
+    pub interval: Interval,
+    /// The name of its phase (`drain` after the last), and whether that is measured.
+    pub phase: String,
+    pub is_measured: bool,
+    /// `error` messages since the run began.
+    pub errors: u64,
+}
+
+/// Runs a scenario to its end. Each interval is sent to `ticks`; it may be that nobody listens.
+pub fn run(scenario: impl Scenario, target: Target, ticks: Channel<Tick>) -> Result<Report> {
+    Reactor::new(scenario, target, ticks)?.run()
 }
 
 /// The state of a run.
@@ -102,13 +115,14 @@ struct Reactor<S> {
     scanner: Scanner,
     keys: MaskKeys,
     samples: Vec<Sample>,
+    ticks: Channel<Tick>,
     error_count: u64,
     errors: Vec<String>,
     next_timeout_scan: u64,
 }
 
 impl<S: Scenario> Reactor<S> {
-    fn new(scenario: S, target: Target) -> Result<Self> {
+    fn new(scenario: S, target: Target, ticks: Channel<Tick>) -> Result<Self> {
         let poll = Poll::new().map_err(|error| LoadError::System("poll", error))?;
         let rows = (0..scenario.connections()).map(|_| Connection::closed()).collect();
         Ok(Self {
@@ -128,6 +142,7 @@ impl<S: Scenario> Reactor<S> {
             scanner: Scanner::new(),
             keys: MaskKeys::new(std::process::id()),
             samples: Vec::new(),
+            ticks,
             error_count: 0,
             errors: Vec::new(),
             next_timeout_scan: 0,
@@ -150,6 +165,8 @@ impl<S: Scenario> Reactor<S> {
             self.open_waiting()?;
             self.pass_time()?;
         }
+        self.scenario.meter().finish(self.clock.now());
+        self.tell_intervals();
         Ok(self.report())
     }
 
@@ -160,11 +177,11 @@ impl<S: Scenario> Reactor<S> {
         }
     }
 
-    fn timeout(&self, now: u64) -> Duration {
+    fn timeout(&mut self, now: u64) -> Duration {
         if !self.unread.is_empty() || self.may_open() {
             return Duration::ZERO;
         }
-        let due = self.scenario.due().min(self.next_timeout_scan);
+        let due = self.scenario.due().min(self.scenario.meter().due()).min(self.next_timeout_scan);
         let left = due.saturating_sub(now);
         if left <= SPIN_NS { Duration::ZERO } else { Duration::from_nanos(left - SPIN_NS / 2) }
     }
@@ -175,6 +192,8 @@ impl<S: Scenario> Reactor<S> {
             self.scenario.on_time(now, &mut self.commands);
             self.act()?;
         }
+        self.scenario.meter().tick(now);
+        self.tell_intervals();
         if now >= self.next_timeout_scan {
             self.next_timeout_scan = now + TIMEOUT_SCAN_NS;
             self.check_timeouts(now)?;
@@ -207,6 +226,18 @@ impl<S: Scenario> Reactor<S> {
             self.settle(conn, opened)?;
         }
         Ok(())
+    }
+
+    /// Hands over what was measured in the intervals that ended.
+    fn tell_intervals(&mut self) {
+        let errors = self.error_count;
+        let meter = self.scenario.meter();
+        for interval in meter.take_finished() {
+            let (phase, is_measured) = interval.phase.map_or(("drain", false), |phase| meter.phase(phase));
+            let phase = phase.to_owned();
+            // A run whose ticks nobody takes is the same run.
+            self.ticks.send(Tick { interval, phase, is_measured, errors }).ok();
+        }
     }
 
     fn check_timeouts(&mut self, now: u64) -> Result<()> {

@@ -17,10 +17,11 @@ use super::calibration::Calibration;
 use super::flights::Flights;
 use super::schedule::{SCHEDULE_BUDGET, Schedule};
 use super::stages::{Stage, Stages};
-use super::{Command, Identity, OpenLoop, Role, Scenario, Timing};
+use super::{Command, Identity, OpenLoop, Plan, Role, Scenario};
 use crate::check::{Check, Sent};
 use crate::envelope::{Gap, Stamp};
 use crate::measure::{Latency, Sample};
+use crate::meter::Meter;
 use crate::report::Report;
 use crate::wording::{Priority, Wording};
 
@@ -63,13 +64,13 @@ pub struct Mixed {
 }
 
 impl Mixed {
-    pub fn new(flooded: usize, flood: Flood, probes: OpenLoop, timing: Timing) -> Self {
+    pub fn new(flooded: usize, flood: Flood, probes: OpenLoop, plan: Plan) -> Self {
         let publishers = 2 * flooded;
         Self {
             flooded,
             flood,
             probes,
-            stages: Stages::new(timing),
+            stages: Stages::new(plan),
             calibration: None,
             carried_per_second: None,
             offered_per_second: 0.0,
@@ -91,11 +92,11 @@ impl Mixed {
         }
     }
 
-    fn begin(&mut self, now: u64, low_per_second: f64) {
+    fn begin(&mut self, low_per_second: f64, now: u64, out: &mut Vec<Command>) {
         self.offered_per_second = low_per_second;
         self.low = Some(Schedule::new(now, low_per_second));
         self.high = Some(Schedule::new(now, self.probes.rate));
-        self.stages.begin(now);
+        self.stages.begin(now, out);
     }
 
     fn publish(&mut self, conn: usize, publisher: usize, wording: Wording, sent_at: u64, out: &mut Vec<Command>) {
@@ -115,7 +116,7 @@ impl Mixed {
 
     fn publish_scheduled(&mut self, now: u64, out: &mut Vec<Command>) {
         while let Some(sent_at) = self.high.as_mut().and_then(|schedule| schedule.take(now)) {
-            self.stages.meter.sent_late(sent_at, now);
+            self.stages.meter().sent_by_schedule(now - sent_at);
             self.publish_probe(self.high_turn % self.flooded, sent_at, out);
             self.high_turn += 1;
         }
@@ -144,11 +145,11 @@ impl Mixed {
     }
 
     /// Ends the calibration, if there is one and its time has come.
-    fn calibrated(&mut self, now: u64) {
+    fn calibrated(&mut self, now: u64, out: &mut Vec<Command>) {
         if let (Some(rate), Flood::Overload(factor)) = (self.calibration.and_then(|it| it.rate(now)), self.flood) {
             self.calibration = None;
             self.carried_per_second = Some(rate);
-            self.begin(now, (rate * factor).max(1.0));
+            self.begin((rate * factor).max(1.0), now, out);
         }
     }
 
@@ -156,7 +157,7 @@ impl Mixed {
     fn passed(&mut self, publisher: usize, end: u64, now: u64, out: &mut Vec<Command>) {
         let completed = self.flights.pass(publisher, publisher, end);
         if publisher < self.flooded {
-            self.stages.meter.completed(completed as u64);
+            self.stages.meter().completed(completed as u64);
             if let Some(calibration) = &mut self.calibration {
                 calibration.completed(completed as u64, now);
                 (0..completed).for_each(|_| self.publish_low(publisher, now, out));
@@ -172,10 +173,10 @@ impl Mixed {
     }
 
     fn report_latencies(&self, report: &mut Report) {
-        self.probe_latency.report("high", report);
-        let low = self.stages.meter.latency();
-        if let (Some(high), Some(low)) = (self.probe_latency.quantile_us(0.99), low.quantile_us(0.5)) {
-            report.float("high_p99_to_low_p50", high / low);
+        self.probe_latency.report("high", &mut report.figures);
+        if let (Some(high), Some(low)) = (self.probe_latency.quantile_us(0.99), report.figures.number("latency_p50_us"))
+        {
+            report.figures.float("high_p99_to_low_p50", high / low);
         }
     }
 }
@@ -196,7 +197,7 @@ impl Scenario for Mixed {
         self.ready += 1;
         if self.ready == self.connections() {
             match self.flood {
-                Flood::Rate(rate) => self.begin(now, rate),
+                Flood::Rate(rate) => self.begin(rate, now, out),
                 Flood::Overload(_) => self.calibrate(now, out),
             }
         }
@@ -209,7 +210,7 @@ impl Scenario for Mixed {
             return self.check.misdelivered();
         }
         if publisher == conn {
-            self.stages.meter.delivered(stamp.sent_at, now);
+            self.stages.meter().delivered(stamp.sent_at, now);
         } else if self.stages.covers(stamp.sent_at) {
             self.probe_latency.record(now.saturating_sub(stamp.sent_at));
         }
@@ -228,7 +229,7 @@ impl Scenario for Mixed {
     }
 
     fn on_time(&mut self, now: u64, out: &mut Vec<Command>) {
-        self.calibrated(now);
+        self.calibrated(now, out);
         self.publish_scheduled(now, out);
         if self.stages.advance(now, out) == Some(Stage::Draining) {
             (self.low, self.high) = (None, None);
@@ -244,6 +245,10 @@ impl Scenario for Mixed {
         self.stages.is_done()
     }
 
+    fn meter(&mut self) -> &mut Meter {
+        self.stages.meter()
+    }
+
     /// `latency` is that of the flood, `high` that of the probes; both count from the intended time.
     fn report(&mut self, samples: &[Sample]) -> Report {
         for publisher in 0..2 * self.flooded {
@@ -253,8 +258,8 @@ impl Scenario for Mixed {
         let mut report = Report::new("mixed-priority");
         report.int("connections", self.flooded as u64);
         report.maybe("low_carried_per_second", self.carried_per_second);
-        report.float("low_offered_per_second", self.offered_per_second);
-        report.float("high_offered_per_second", self.probes.rate);
+        report.figures.float("low_offered_per_second", self.offered_per_second);
+        report.figures.float("high_offered_per_second", self.probes.rate);
         self.stages.report(samples, &mut report);
         self.report_latencies(&mut report);
         self.check.findings().report(&mut report);
@@ -266,11 +271,11 @@ impl Scenario for Mixed {
 mod tests {
     use super::*;
     use crate::measure::SECOND_NS;
-
-    const TIMING: Timing = Timing { warmup_ns: 100, measured_ns: 1000 };
+    use crate::scenarios::Pace;
 
     fn opened(flood: Flood, most_under_way: usize) -> (Mixed, Vec<Stamp>) {
-        let mut mixed = Mixed::new(4, flood, OpenLoop { rate: 1e7, most_under_way }, TIMING);
+        let plan = Plan::simple(100, 1000, Pace::InAll(1));
+        let mut mixed = Mixed::new(4, flood, OpenLoop { rate: 1e7, most_under_way }, plan);
         let mut out = Vec::new();
         mixed.on_start(0, &mut out);
         let services = out
@@ -308,7 +313,7 @@ mod tests {
             at(&mut mixed, due);
         }
         let sample = Sample { at: 0, server: None, harness: None };
-        mixed.report(&[sample, Sample { at: SECOND_NS, ..sample }])
+        mixed.report(&[sample, sample, Sample { at: SECOND_NS, ..sample }])
     }
 
     #[test]
@@ -356,7 +361,7 @@ mod tests {
             let report = finished(mixed);
             assert_eq!(report.passed(), passed, "{}", report.text());
             assert_eq!(report.text().contains("arrived out of order"), !passed);
-            assert!(report.json().contains("high_p99_to_low_p50"));
+            assert!(report.figures.number("high_p99_to_low_p50").is_some());
         }
     }
 

@@ -8,6 +8,7 @@ mod idle;
 mod layout;
 mod mixed;
 mod operations;
+mod plan;
 mod rest;
 mod schedule;
 mod slow;
@@ -20,15 +21,17 @@ pub use idle::Idle;
 pub use layout::Layout;
 pub use mixed::{Flood, Mixed};
 pub use operations::{Operations, OperationsSize};
+pub use plan::{Course, Pace, Phase, Plan, Ramp};
 pub use rest::Rest;
 pub use slow::Slow;
 pub use storm::Storm;
-pub use traffic::{Pace, Timing, Traffic};
+pub use traffic::Traffic;
 
 use crate::envelope::{Gap, Stamp};
 use crate::error::ConnectionError;
 use crate::http::Route;
 use crate::measure::Sample;
+use crate::meter::Meter;
 use crate::report::Report;
 use crate::wording::Wording;
 
@@ -123,6 +126,9 @@ pub trait Scenario {
 
     /// Whether the run is over.
     fn is_done(&self) -> bool;
+
+    /// Its meter, from which the reactor takes what happened each second.
+    fn meter(&mut self) -> &mut Meter;
 
     /// The figures and failed checks; called once, at the end.
     fn report(&mut self, samples: &[Sample]) -> Report;

@@ -9,10 +9,11 @@
 
 use super::schedule::{SCHEDULE_BUDGET, Schedule};
 use super::stages::{Stage, Stages};
-use super::{Command, Identity, OpenLoop, Role, Scenario, Timing};
+use super::{Command, Identity, OpenLoop, Plan, Role, Scenario};
 use crate::check::{Check, Sent};
 use crate::envelope::{Gap, Stamp};
 use crate::measure::{Latency, SECOND_NS, Sample};
+use crate::meter::Meter;
 use crate::report::Report;
 use crate::wording::{Keying, Wording};
 
@@ -93,12 +94,12 @@ pub struct Operations {
 
 impl Operations {
     /// `pace` has the rate of messages, not of operations.
-    pub fn new(size: OperationsSize, pace: OpenLoop, timing: Timing) -> Self {
+    pub fn new(size: OperationsSize, pace: OpenLoop, plan: Plan) -> Self {
         let (clients, publishers, lanes) = (size.clients(), size.publishers(), size.clients() * size.places);
         Self {
             size,
             pace,
-            stages: Stages::new(timing),
+            stages: Stages::new(plan),
             schedule: None,
             reloads: None,
             ready: 0,
@@ -147,7 +148,7 @@ impl Operations {
             else {
                 return;
             };
-            self.stages.meter.sent_late(sent_at, now);
+            self.stages.meter().sent_by_schedule(now - sent_at);
             self.publish(self.turn % self.size.publishers(), sent_at, out);
             self.turn += 1;
         }
@@ -209,7 +210,7 @@ impl Operations {
             let count = number + 1 - *next;
             *next = number + 1;
             self.under_way -= count;
-            self.stages.meter.completed(count);
+            self.stages.meter().completed(count);
         }
     }
 
@@ -240,15 +241,17 @@ impl Operations {
 
     fn report_operations(&self, report: &mut Report) {
         report.int("operations", self.operations);
-        report.maybe("operations_per_second", self.stages.per_second(self.operations));
+        let seconds = report.figures.number("seconds");
+        report.maybe("operations_per_second", seconds.map(|seconds| self.operations as f64 / seconds));
         report.int("operations_seen_whole", self.seen_whole);
+        let away = self.online.iter().filter(|online| !**online).count();
+        report.check("clients come back", (away > 0).then(|| format!("{away} clients did not come back")));
         for (latency, name) in self.latencies.iter().zip(["started", "progress", "completed"]) {
-            latency.report(name, report);
+            latency.report(name, &mut report.figures);
         }
-        self.reload_latency.report("reload", report);
-        if self.seen_whole == 0 {
-            report.fail("no client saw an operation from its start to its end");
-        }
+        self.reload_latency.report("reload", &mut report.figures);
+        let failure = || "no client saw an operation from its start to its end".into();
+        report.check("operations are seen whole", (self.seen_whole == 0).then(failure));
     }
 }
 
@@ -261,13 +264,13 @@ impl Scenario for Operations {
         out.extend((0..self.connections()).map(|conn| Command::Open { conn, identity: self.identity(conn) }));
     }
 
-    fn on_ready(&mut self, conn: usize, now: u64, _out: &mut Vec<Command>) {
+    fn on_ready(&mut self, conn: usize, now: u64, out: &mut Vec<Command>) {
         self.ready += 1;
         if conn < self.size.clients() {
             self.join(conn);
         }
         if self.ready == self.connections() {
-            self.stages.begin(now);
+            self.stages.begin(now, out);
             self.schedule = Some(Schedule::new(now, self.pace.rate));
             self.reloads = (self.size.reloads_per_second > 0.0)
                 .then(|| Schedule::new(now + SECOND_NS / 10, self.size.reloads_per_second));
@@ -289,7 +292,7 @@ impl Scenario for Operations {
         if !self.online[conn] || stamp.number < self.due_from[lane] {
             return;
         }
-        self.stages.meter.delivered(stamp.sent_at, now);
+        self.stages.meter().delivered(stamp.sent_at, now);
         let kind = self.kind(stamp.number);
         if self.stages.covers(stamp.sent_at) {
             self.latencies[kind as usize].record(now.saturating_sub(stamp.sent_at));
@@ -330,17 +333,17 @@ impl Scenario for Operations {
         self.stages.is_done()
     }
 
+    fn meter(&mut self) -> &mut Meter {
+        self.stages.meter()
+    }
+
     fn report(&mut self, samples: &[Sample]) -> Report {
-        let mut report = Report::new("operations");
-        for client in 0..self.size.clients() {
-            if !self.online[client] {
-                report.fail(format!("client {client} did not come back"));
-                continue;
-            }
+        for client in (0..self.size.clients()).filter(|&client| self.online[client]) {
             for (lane, publisher) in self.size.lanes_to(client) {
                 self.check.finish_lane(client, lane, self.sent(publisher));
             }
         }
+        let mut report = Report::new("operations");
         report.int("connections", self.connections() as u64);
         report.int("sessions", self.size.sessions as u64);
         self.stages.report(samples, &mut report);
@@ -353,6 +356,7 @@ impl Scenario for Operations {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenarios::Pace;
 
     const SIZE: OperationsSize =
         OperationsSize { sessions: 2, members: 2, places: 1, steps: 4, reloads_per_second: 1e-9 };
@@ -360,7 +364,7 @@ mod tests {
 
     /// A run of two sessions of two clients, in its measured time, and what was published: eight messages a session.
     fn measured() -> (Operations, Vec<Stamp>) {
-        let mut operations = Operations::new(SIZE, PACE, Timing { warmup_ns: 0, measured_ns: 1000 });
+        let mut operations = Operations::new(SIZE, PACE, Plan::simple(0, 1000, Pace::InAll(1)));
         let mut out = Vec::new();
         operations.on_start(0, &mut out);
         (0..operations.connections()).for_each(|conn| operations.on_ready(conn, 0, &mut out));
@@ -391,7 +395,7 @@ mod tests {
             operations.on_time(due, &mut Vec::new());
         }
         let sample = Sample { at: 0, server: None, harness: None };
-        operations.report(&[sample, Sample { at: SECOND_NS, ..sample }])
+        operations.report(&[sample, sample, Sample { at: SECOND_NS, ..sample }])
     }
 
     #[test]
@@ -402,7 +406,7 @@ mod tests {
         assert_eq!((operations.under_way, operations.operations), (0, 4));
         let report = finished(operations);
         assert!(report.passed(), "{}", report.text());
-        assert!(report.json().contains(r#""operations_seen_whole":8"#), "{}", report.text());
+        assert_eq!(report.figures.number("operations_seen_whole"), Some(8.0));
     }
 
     #[test]
@@ -439,6 +443,7 @@ mod tests {
         arrive(&mut operations, after, |conn, stamp| conn == 0 && stamp.number < 6);
         let report = finished(operations);
         assert!(report.passed(), "{}", report.text());
-        assert!(report.json().contains(r#""sent_to_receivers":26,"delivered":26"#), "{}", report.json());
+        let figure = |name| report.figures.number(name);
+        assert_eq!((figure("sent_to_receivers"), figure("delivered")), (Some(26.0), Some(26.0)));
     }
 }

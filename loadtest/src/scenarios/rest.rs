@@ -6,11 +6,12 @@
 use std::collections::VecDeque;
 
 use super::stages::{Stage, Stages};
-use super::{Command, Identity, Role, Scenario, Timing};
+use super::{Command, Identity, Plan, Role, Scenario};
 use crate::check::{Check, Sent};
 use crate::envelope::{Gap, Stamp};
 use crate::http::Route;
 use crate::measure::{Latency, Sample};
+use crate::meter::Meter;
 use crate::report::Report;
 use crate::wording::Wording;
 
@@ -36,12 +37,12 @@ pub struct Rest {
 }
 
 impl Rest {
-    pub fn new(publishers: usize, window: usize, route: Route, timing: Timing) -> Self {
+    pub fn new(publishers: usize, window: usize, route: Route, plan: Plan) -> Self {
         Self {
             publishers,
             window,
             route,
-            stages: Stages::new(timing),
+            stages: Stages::new(plan),
             ready: 0,
             sent: vec![0; publishers],
             asked: vec![VecDeque::new(); publishers],
@@ -86,7 +87,7 @@ impl Scenario for Rest {
     fn on_ready(&mut self, _conn: usize, now: u64, out: &mut Vec<Command>) {
         self.ready += 1;
         if self.ready == self.connections() {
-            self.stages.begin(now);
+            self.stages.begin(now, out);
             for turn in 0..self.window * self.publishers {
                 self.publish(turn % self.publishers, now, out);
             }
@@ -101,7 +102,7 @@ impl Scenario for Rest {
         if self.stages.covers(asked) {
             self.answer_latency.record(now.saturating_sub(asked));
         }
-        self.stages.meter.completed(1);
+        self.stages.meter().completed(1);
         if self.stages.is_publishing() {
             self.publish(conn, now, out);
         }
@@ -113,7 +114,7 @@ impl Scenario for Rest {
         if publisher >= self.publishers || conn != self.publishers + publisher {
             return self.check.misdelivered();
         }
-        self.stages.meter.delivered(stamp.sent_at, now);
+        self.stages.meter().delivered(stamp.sent_at, now);
         self.check.arrived(publisher, publisher, stamp.number, Sent::plain(self.sent[publisher]));
         self.note_drained(now);
     }
@@ -136,6 +137,10 @@ impl Scenario for Rest {
         self.stages.is_done()
     }
 
+    fn meter(&mut self) -> &mut Meter {
+        self.stages.meter()
+    }
+
     /// `messages` are requests answered; `latency` is that of deliveries, `answer` that of answers.
     fn report(&mut self, samples: &[Sample]) -> Report {
         for publisher in 0..self.publishers {
@@ -144,11 +149,10 @@ impl Scenario for Rest {
         let mut report = Report::new("rest");
         report.int("connections", self.publishers as u64);
         self.stages.report(samples, &mut report);
-        self.answer_latency.report("answer", &mut report);
+        self.answer_latency.report("answer", &mut report.figures);
         report.int("not_accepted", self.not_accepted);
-        if self.not_accepted > 0 {
-            report.fail(format!("{} requests were not accepted", self.not_accepted));
-        }
+        let failure = || format!("{} requests were not accepted", self.not_accepted);
+        report.check("requests are accepted", (self.not_accepted > 0).then(failure));
         self.check.findings().report(&mut report);
         report
     }
@@ -158,9 +162,10 @@ impl Scenario for Rest {
 mod tests {
     use super::*;
     use crate::measure::SECOND_NS;
+    use crate::scenarios::Pace;
 
     fn opened() -> (Rest, Vec<Stamp>) {
-        let mut rest = Rest::new(2, 3, Route::Send, Timing { warmup_ns: 0, measured_ns: 100 });
+        let mut rest = Rest::new(2, 3, Route::Send, Plan::simple(0, 100, Pace::InAll(1)));
         let mut out = Vec::new();
         rest.on_start(0, &mut out);
         let is_rest = |it: &&Command| matches!(it, Command::Open { identity, .. } if identity.role != Role::User);
@@ -197,7 +202,7 @@ mod tests {
             rest.on_time(due, &mut Vec::new());
         }
         let sample = Sample { at: 0, server: None, harness: None };
-        rest.report(&[sample, Sample { at: SECOND_NS, ..sample }])
+        rest.report(&[sample, sample, Sample { at: SECOND_NS, ..sample }])
     }
 
     #[test]
@@ -214,7 +219,8 @@ mod tests {
         assert!(rest.due() < SECOND_NS);
         let report = finished(rest);
         assert!(report.passed(), "{}", report.text());
-        assert!(report.json().contains(r#""messages":6,"#) && report.json().contains("answer_p50_us"));
+        assert_eq!(report.figures.number("messages"), Some(6.0));
+        assert!(report.figures.number("answer_p50_us").is_some());
     }
 
     #[test]

@@ -8,11 +8,12 @@
 use super::flights::Flights;
 use super::schedule::{SCHEDULE_BUDGET, Schedule};
 use super::stages::{Stage, Stages};
-use super::{Command, Identity, OpenLoop, Role, Scenario, Timing};
+use super::{Command, Identity, OpenLoop, Plan, Role, Scenario};
 use crate::check::{Check, Sent};
 use crate::envelope::{Gap, Stamp};
 use crate::error::ConnectionError;
 use crate::measure::Sample;
+use crate::meter::Meter;
 use crate::report::Report;
 use crate::wording::{Keying, Wording};
 
@@ -44,13 +45,13 @@ pub struct Slow {
 
 impl Slow {
     /// Of so many `receivers` so many are `slow`, not all.
-    pub fn new(receivers: usize, slow: usize, keying: Keying, pace: OpenLoop, timing: Timing) -> Self {
+    pub fn new(receivers: usize, slow: usize, keying: Keying, pace: OpenLoop, plan: Plan) -> Self {
         Self {
             receivers,
             slow,
             wording: Wording { keying, ..Wording::PLAIN },
             pace,
-            stages: Stages::new(timing),
+            stages: Stages::new(plan),
             schedule: None,
             ready: 0,
             flights: Flights::new(receivers - slow, 1, receivers),
@@ -90,7 +91,7 @@ impl Slow {
             else {
                 return;
             };
-            self.stages.meter.sent_late(sent_at, now);
+            self.stages.meter().sent_by_schedule(now - sent_at);
             let stamp = Stamp { publisher: 0, number: self.flights.launch(0), sent_at };
             out.push(Command::Publish { conn: PUBLISHER, stamp, wording: self.wording });
         }
@@ -128,7 +129,7 @@ impl Slow {
     fn passed(&mut self, receiver: usize, end: u64, now: u64) {
         if !self.is_slow(receiver) {
             let completed = self.flights.pass(receiver, 0, end);
-            self.stages.meter.completed(completed as u64);
+            self.stages.meter().completed(completed as u64);
         }
         if !self.stages.is_publishing() && end >= self.flights.sent(0) {
             self.note_drained(now);
@@ -153,11 +154,12 @@ impl Scenario for Slow {
         out.extend((0..self.connections()).map(|conn| Command::Open { conn, identity: self.identity(conn) }));
     }
 
-    fn on_ready(&mut self, _conn: usize, now: u64, _out: &mut Vec<Command>) {
+    fn on_ready(&mut self, _conn: usize, now: u64, out: &mut Vec<Command>) {
         self.ready += 1;
         if self.ready == self.connections() {
-            self.stages.begin(now);
             self.schedule = Some(Schedule::new(now, self.pace.rate));
+            let stage = self.stages.begin(now, out);
+            self.begin_stage(stage, now, out);
         }
     }
 
@@ -166,7 +168,7 @@ impl Scenario for Slow {
             return self.check.misdelivered();
         };
         if !self.is_slow(receiver) {
-            self.stages.meter.delivered(stamp.sent_at, now);
+            self.stages.meter().delivered(stamp.sent_at, now);
         }
         self.check.arrived(receiver, receiver, stamp.number, self.sent());
         self.passed(receiver, stamp.number.saturating_add(1), now);
@@ -214,6 +216,10 @@ impl Scenario for Slow {
         self.stages.is_done()
     }
 
+    fn meter(&mut self) -> &mut Meter {
+        self.stages.meter()
+    }
+
     /// Rates and latencies are of the healthy receivers, the account is of all.
     fn report(&mut self, samples: &[Sample]) -> Report {
         let sent = self.sent();
@@ -236,13 +242,13 @@ impl Scenario for Slow {
 mod tests {
     use super::*;
     use crate::measure::SECOND_NS;
+    use crate::scenarios::Pace;
 
-    const TIMING: Timing = Timing { warmup_ns: 10, measured_ns: 100 };
     const PACE: OpenLoop = OpenLoop { rate: 1e8, most_under_way: 1000 };
 
     /// A run of four receivers, of whom the last is slow, in its measured time.
     fn measured(keying: Keying) -> Slow {
-        let mut slow = Slow::new(4, 1, keying, PACE, TIMING);
+        let mut slow = Slow::new(4, 1, keying, PACE, Plan::simple(10, 100, Pace::InAll(1)));
         let mut out = Vec::new();
         slow.on_start(0, &mut out);
         let roles: Vec<bool> = out
@@ -274,7 +280,7 @@ mod tests {
             at(&mut slow, due);
         }
         let sample = Sample { at: 0, server: None, harness: None };
-        slow.report(&[sample, Sample { at: SECOND_NS, ..sample }])
+        slow.report(&[sample, sample, Sample { at: SECOND_NS, ..sample }])
     }
 
     #[test]
@@ -292,7 +298,9 @@ mod tests {
         assert!(slow.due() < SECOND_NS);
         let report = finished(slow);
         assert!(report.passed(), "{}", report.text());
-        assert!(report.json().contains(r#""sent_to_receivers":24,"delivered":20,"conflated":0,"lost_declared":4"#));
+        let figure = |name| report.figures.number(name);
+        assert_eq!((figure("sent_to_receivers"), figure("delivered")), (Some(24.0), Some(20.0)));
+        assert_eq!((figure("conflated"), figure("lost_declared")), (Some(0.0), Some(4.0)));
     }
 
     #[test]
@@ -321,6 +329,7 @@ mod tests {
         assert!(!at(&mut slow, 110).iter().any(|command| matches!(command, Command::Resume { .. })));
         let report = finished(slow);
         assert!(report.passed(), "{}", report.text());
-        assert!(report.json().contains(r#""slow_closed":1"#) && report.json().contains(r#""sent_to_receivers":7"#));
+        let figure = |name| report.figures.number(name);
+        assert_eq!((figure("slow_closed"), figure("sent_to_receivers")), (Some(1.0), Some(7.0)));
     }
 }

@@ -4,6 +4,8 @@
 //! Connections are cut off without a close frame, as a network that fails does. A client that is refused tries again after
 //! a fixed time; that is counted, and no failure. The last connection is the one that stays: alone in its session, it
 //! publishes to itself by schedule.
+//!
+//! Each storm, and each calm before one, is a phase; only storms are measured.
 
 use std::collections::VecDeque;
 
@@ -12,7 +14,8 @@ use super::{Command, Identity, Scenario};
 use crate::check::{Check, Sent};
 use crate::envelope::{Gap, Stamp};
 use crate::error::ConnectionError;
-use crate::measure::{Latency, SECOND_NS, Sample, Span};
+use crate::measure::{Latency, SECOND_NS, Sample};
+use crate::meter::Meter;
 use crate::report::Report;
 use crate::wording::Wording;
 
@@ -49,9 +52,8 @@ pub struct Storm {
     spread_ns: u64,
     phase: Phase,
     round: usize,
-    /// When the last storm began, and when it ended.
+    /// When the last storm began.
     began: u64,
-    ended: u64,
     /// Clients that this storm has cut off so far, and all that are connected.
     cut: usize,
     online: usize,
@@ -65,10 +67,8 @@ pub struct Storm {
     schedule: Option<Schedule>,
     sent: u64,
     check: Check,
-    /// Of the connection that stays, in storms and between them.
-    probe_storm: Latency,
-    probe_lateness: Latency,
-    probe_calm: Latency,
+    /// Of the connection that stays; clients that are back are its messages.
+    meter: Meter,
     is_stuck: bool,
 }
 
@@ -81,7 +81,6 @@ impl Storm {
             phase: Phase::Opening,
             round: 0,
             began: 0,
-            ended: 0,
             cut: 0,
             online: 0,
             cut_at: vec![0; clients],
@@ -92,9 +91,7 @@ impl Storm {
             schedule: None,
             sent: 0,
             check: Check::new(1, 1),
-            probe_storm: Latency::new(),
-            probe_lateness: Latency::new(),
-            probe_calm: Latency::new(),
+            meter: Meter::new(),
             is_stuck: false,
         }
     }
@@ -147,7 +144,7 @@ impl Storm {
         while let Some(sent_at) = self.schedule.as_mut().and_then(|schedule| schedule.take(now)) {
             let stamp = Stamp { publisher: PROBE as u32, number: self.sent, sent_at };
             self.sent += 1;
-            self.probe_lateness.record(now.saturating_sub(sent_at));
+            self.meter.sent_by_schedule(now - sent_at);
             out.push(Command::Publish { conn: self.clients, stamp, wording: Wording::PLAIN });
         }
     }
@@ -155,17 +152,14 @@ impl Storm {
     fn end_phase(&mut self, now: u64, out: &mut Vec<Command>) {
         match self.phase {
             Phase::Calm(_) if self.round < self.rounds => {
-                if self.round == 0 {
-                    out.push(Command::Sample);
-                }
-                (self.began, self.ended, self.cut) = (now, u64::MAX, 0);
+                (self.began, self.cut) = (now, 0);
                 self.round += 1;
-                self.phase = Phase::Storm(now + STORM_NS);
+                self.enter(Phase::Storm(now + STORM_NS), now, out);
             }
-            Phase::Calm(_) => self.stop(out),
+            Phase::Calm(_) => self.stop(now, out),
             Phase::Storm(_) => {
                 self.is_stuck = true;
-                self.stop(out);
+                self.stop(now, out);
             }
             Phase::Opening | Phase::Done => {}
         }
@@ -178,22 +172,32 @@ impl Storm {
         }
     }
 
-    fn stop(&mut self, out: &mut Vec<Command>) {
+    fn enter(&mut self, phase: Phase, now: u64, out: &mut Vec<Command>) {
+        self.phase = phase;
         out.push(Command::Sample);
-        self.phase = Phase::Done;
-    }
-
-    fn came_back(&mut self, conn: usize, now: u64) {
-        self.back.record(now.saturating_sub(self.cut_at[conn]));
-        if self.online == self.connections() && self.cut == self.clients {
-            self.all_back.record(now - self.began);
-            self.ended = now;
-            self.calm(now);
+        match self.is_storm() {
+            true => self.meter.begin(now, &format!("storm {}", self.round), true),
+            false => self.meter.begin(now, &format!("calm {}", self.round), false),
         }
     }
 
-    fn calm(&mut self, now: u64) {
-        self.phase = Phase::Calm(now + CALM_NS);
+    fn stop(&mut self, now: u64, out: &mut Vec<Command>) {
+        out.push(Command::Sample);
+        self.meter.end(now);
+        self.phase = Phase::Done;
+    }
+
+    fn came_back(&mut self, conn: usize, now: u64, out: &mut Vec<Command>) {
+        self.meter.completed(1);
+        self.back.record(now.saturating_sub(self.cut_at[conn]));
+        if self.online == self.connections() && self.cut == self.clients {
+            self.all_back.record(now - self.began);
+            self.calm(now, out);
+        }
+    }
+
+    fn calm(&mut self, now: u64, out: &mut Vec<Command>) {
+        self.enter(Phase::Calm(now + CALM_NS), now, out);
         if self.round == self.rounds {
             self.schedule = None;
         }
@@ -210,13 +214,13 @@ impl Scenario for Storm {
         out.push(self.open_probe());
     }
 
-    fn on_ready(&mut self, conn: usize, now: u64, _out: &mut Vec<Command>) {
+    fn on_ready(&mut self, conn: usize, now: u64, out: &mut Vec<Command>) {
         self.online += 1;
         if self.is_storm() {
-            self.came_back(conn, now);
+            self.came_back(conn, now, out);
         } else if self.online == self.connections() {
             self.schedule = Some(Schedule::new(now, PROBE_RATE));
-            self.calm(now);
+            self.calm(now, out);
         }
     }
 
@@ -224,10 +228,7 @@ impl Scenario for Storm {
         if conn != self.clients || stamp.publisher as usize != PROBE {
             return self.check.misdelivered();
         }
-        // A storm counts for all that was under way in it.
-        let is_storm = now >= self.began && stamp.sent_at < self.ended;
-        let latency = if is_storm { &mut self.probe_storm } else { &mut self.probe_calm };
-        latency.record(now.saturating_sub(stamp.sent_at));
+        self.meter.delivered(stamp.sent_at, now);
         self.check.arrived(PROBE, PROBE, stamp.number, Sent::plain(self.sent));
     }
 
@@ -265,25 +266,23 @@ impl Scenario for Storm {
         self.phase == Phase::Done
     }
 
-    /// `back` is from a client's cut to its welcome, `all_back` from the begin of a storm to its last welcome.
+    fn meter(&mut self) -> &mut Meter {
+        &mut self.meter
+    }
+
+    /// `messages` are clients that are back, `latency` is that of the connection that stays. `back` is from a client's cut to
+    /// its welcome, `all_back` from the begin of a storm to its last welcome.
     fn report(&mut self, samples: &[Sample]) -> Report {
         self.check.finish_lane(PROBE, PROBE, Sent::plain(self.sent));
         let mut report = Report::new("storm");
         report.int("connections", self.clients as u64);
         report.int("rounds", self.round as u64);
-        match samples {
-            [start, end] => Span { start, end }.report(&mut report),
-            _ => report.fail("no storm took place"),
-        }
-        self.all_back.report("all_back", &mut report);
-        self.back.report("back", &mut report);
+        self.meter.report(samples, &mut report);
+        self.all_back.report("all_back", &mut report.figures);
+        self.back.report("back", &mut report.figures);
         report.int("refused", self.refused);
-        self.probe_calm.report("probe_calm", &mut report);
-        self.probe_storm.report("probe_storm", &mut report);
-        self.probe_lateness.report("send_lateness", &mut report);
-        if self.is_stuck {
-            report.fail(format!("not all were back {} s after a storm", STORM_NS / SECOND_NS));
-        }
+        let failure = || format!("not all were back {} s after a storm", STORM_NS / SECOND_NS);
+        report.check("all come back", self.is_stuck.then(failure));
         self.check.findings().report(&mut report);
         report
     }
@@ -320,10 +319,10 @@ mod tests {
     fn all_are_cut_off_and_come_back_round_by_round() {
         let mut storm = opened(2, 0);
         let mut now = 0;
-        for round in 0..2 {
+        for _ in 0..2 {
             now += CALM_NS;
             let commands = at(&mut storm, now);
-            assert_eq!(commands.contains(&Command::Sample), round == 0);
+            assert!(commands.contains(&Command::Sample));
             assert_eq!(commands.iter().filter(|command| matches!(command, Command::Cut { .. })).count(), 2);
             now += 100;
             (0..2).for_each(|conn| storm.on_ready(conn, now, &mut Vec::new()));
@@ -332,9 +331,12 @@ mod tests {
         assert_eq!(at(&mut storm, now + CALM_NS), [Command::Sample]);
         assert!(storm.is_done());
         let sample = Sample { at: 0, server: None, harness: None };
-        let report = storm.report(&[sample, Sample { at: SECOND_NS, ..sample }]);
+        let report = storm.report(&[0, 1, 2, 3, 4, 5].map(|step| Sample { at: step * SECOND_NS, ..sample }));
         assert!(report.passed(), "{}", report.text());
-        assert!(report.json().contains(r#""all_back_max_us":0.1"#), "{}", report.json());
+        assert_eq!(report.figures.number("all_back_max_us"), Some(0.1));
+        assert_eq!((report.figures.number("messages"), report.figures.number("seconds")), (Some(4.0), Some(2.0)));
+        let phases: Vec<&str> = report.phases.iter().map(|phase| phase.name.as_str()).collect();
+        assert_eq!(phases, ["calm 0", "storm 1", "calm 1", "storm 2", "calm 2"]);
     }
 
     #[test]
@@ -356,6 +358,6 @@ mod tests {
         assert!(matches!(at(&mut storm, CALM_NS + RETRY_NS)[..], [Command::Open { conn: 1, .. }]));
         at(&mut storm, CALM_NS + STORM_NS);
         let report = storm.report(&[]);
-        assert!(report.text().contains("not all were back") && report.json().contains(r#""refused":1"#));
+        assert!(report.text().contains("not all were back") && report.figures.number("refused") == Some(1.0));
     }
 }
