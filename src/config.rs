@@ -67,6 +67,8 @@ pub struct Config {
     pub sessions: u32,
     /// `HASHI_SESSIONS_PER_CONNECTION`.
     pub sessions_per_connection: u32,
+    /// `HASHI_BUSY_POLL_US`.
+    pub busy_poll_us: u64,
     /// `HASHI_DRAIN_MS`.
     pub drain_ms: u64,
     /// `HASHI_ALLOWED_ORIGINS`: lower case, without a scheme's default port. Empty: the same origin only.
@@ -140,6 +142,7 @@ impl Config {
             queue_bytes: 0,
             sessions: 0,
             sessions_per_connection: 0,
+            busy_poll_us: 0,
             drain_ms: 0,
             allowed_origins: Vec::new(),
             insecure_development: false,
@@ -174,6 +177,7 @@ mod tests {
             queue_bytes: 1 << 20,
             sessions: 100_000,
             sessions_per_connection: 16,
+            busy_poll_us: 0,
             drain_ms: 5_000,
             allowed_origins: Vec::new(),
             insecure_development: false,

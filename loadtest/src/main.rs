@@ -19,6 +19,7 @@ mod frame;
 mod handshake;
 mod hdr;
 mod html;
+mod http;
 mod junit;
 mod live;
 mod measure;
@@ -37,6 +38,7 @@ mod settings;
 mod stand_in;
 mod sys;
 mod threshold;
+mod wording;
 
 use std::io::Write;
 use std::process::ExitCode;

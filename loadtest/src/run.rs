@@ -8,11 +8,17 @@ use crate::live::Live;
 use crate::observer::{Observer, Subject};
 use crate::outcome::Outcome;
 use crate::reactor::{self, Dialect, Target};
-use crate::scenarios::{Connect, Idle, Layout, Pace, Plan, Scenario, Traffic};
+use crate::scenarios::{Connect, Idle, Layout, Mixed, Operations, Pace, Plan, Rest, Scenario, Slow, Storm, Traffic};
 use crate::server::Inquirer;
-use crate::settings::{ScenarioArgs, Settings, check_connections, check_layout};
+use crate::settings::{
+    MixedArgs, OperationsArgs, RestArgs, ScenarioArgs, Settings, SlowArgs, StormArgs, check_connections, check_layout,
+};
 use crate::sys;
 use crate::threshold;
+
+/// Messages per second of `slow` and of `operations`, where the load does not say.
+const SLOW_RATE: f64 = 200.0;
+const OPERATIONS_RATE: f64 = 2400.0;
 
 /// Carries out what the settings describe.
 pub fn run(settings: &Settings, args: &RunArgs) -> Result<Outcome> {
@@ -33,6 +39,11 @@ pub fn run(settings: &Settings, args: &RunArgs) -> Result<Outcome> {
             let layout = Layout::rooms(check_connections(args.rooms, 1)?, members);
             run.traffic("rooms", layout, Pace::InAll, Dialect::Hashi)
         }
+        ScenarioArgs::MixedPriority(args) => run.mixed_priority(args),
+        ScenarioArgs::Operations(args) => run.operations(args),
+        ScenarioArgs::Slow(args) => run.slow(args),
+        ScenarioArgs::Rest(args) => run.rest(args),
+        ScenarioArgs::Storm(args) => run.storm(args),
         ScenarioArgs::Idle(args) => {
             let plan = settings.plan_without_load()?;
             let scenario = Idle::new(check_connections(args.connections, 5)?, plan.measured_ns());
@@ -63,6 +74,44 @@ impl Run<'_> {
         let plan = self.settings.plan(closed)?;
         let target = self.target(dialect, self.settings.message_bytes()?)?;
         self.start(Traffic::new(name, check_layout(layout)?, plan.clone()), &plan, target)
+    }
+
+    fn mixed_priority(&self, args: &MixedArgs) -> Result<Outcome> {
+        let (connections, load) = (check_connections(args.connections, 1)?, &self.settings.load);
+        let plan = self.settings.plan_of_one_load()?;
+        let scenario = Mixed::new(connections, args.flood(load)?, args.probes(load)?, plan.clone());
+        self.start(scenario, &plan, self.worded_target()?)
+    }
+
+    fn operations(&self, args: &OperationsArgs) -> Result<Outcome> {
+        let plan = self.settings.plan_of_one_load()?;
+        let load = self.settings.open_loop(OPERATIONS_RATE)?;
+        self.start(Operations::new(args.size()?, load, plan.clone()), &plan, self.worded_target()?)
+    }
+
+    fn slow(&self, args: &SlowArgs) -> Result<Outcome> {
+        let (receivers, plan) = (check_connections(args.connections, 1)?, self.settings.plan_of_one_load()?);
+        let load = self.settings.open_loop(SLOW_RATE)?;
+        let scenario = Slow::new(receivers, args.slow()?, args.keying(), load, plan.clone());
+        self.start(scenario, &plan, self.worded_target()?)
+    }
+
+    fn rest(&self, args: &RestArgs) -> Result<Outcome> {
+        let (connections, plan) = (check_connections(args.connections, 1)?, self.settings.plan_of_one_load()?);
+        let scenario = Rest::new(connections, self.settings.window()?, args.route, plan.clone());
+        self.start(scenario, &plan, self.worded_target()?)
+    }
+
+    fn storm(&self, args: &StormArgs) -> Result<Outcome> {
+        let clients = check_connections(args.connections, 1)?;
+        let scenario = Storm::new(clients, args.rounds()?, args.spread_ns()?);
+        let target = Target { opening_at_once: clients, ..self.target(Dialect::Hashi, MIN_BYTES)? };
+        // How long it takes is not known before.
+        self.start(scenario, &Plan(Vec::new()), target)
+    }
+
+    fn worded_target(&self) -> Result<Target> {
+        self.target(Dialect::Hashi, self.settings.worded_bytes()?)
     }
 
     fn target(&self, dialect: Dialect, message_bytes: usize) -> Result<Target> {

@@ -9,13 +9,15 @@ use std::{fs, io};
 use clap::{Args, FromArgMatches, Subcommand};
 use serde::Deserialize;
 
-use crate::envelope::MIN_BYTES;
+use crate::envelope::{MIN_BYTES, MIN_WORDED_BYTES};
 use crate::error::{LoadError, Result};
 use crate::frame::MAX_PAYLOAD;
+use crate::http::Route;
 use crate::measure::SECOND_NS;
 use crate::reactor::{Dialect, Target};
-use crate::scenarios::{Layout, Pace, Phase, Plan, Ramp};
+use crate::scenarios::{Flood, Layout, OpenLoop, OperationsSize, Pace, Phase, Plan, Ramp};
 use crate::threshold::Threshold;
+use crate::wording::Keying;
 
 /// Bytes of messages that an open loop may have under way, as bound for `max_under_way`.
 const MOST_BYTES_UNDER_WAY: usize = 256 << 20;
@@ -55,6 +57,16 @@ pub enum ScenarioArgs {
     Fanout(FanoutArgs),
     /// Many sessions in which every member publishes
     Rooms(RoomsArgs),
+    /// A flood of low messages at more than the server can carry (or at --rate), and high probes that must overtake it
+    MixedPriority(MixedArgs),
+    /// Services report operations with progress to sessions whose clients reload; --rate counts messages
+    Operations(OperationsArgs),
+    /// One publisher, many receivers by schedule, of whom a share stops reading: what the others notice
+    Slow(SlowArgs),
+    /// HTTP connections publish, and WebSocket clients receive
+    Rest(RestArgs),
+    /// All clients lose their connections at once and come back
+    Storm(StormArgs),
     /// Open connections and hold them: the server's memory per connection and idle CPU
     Idle(IdleArgs),
     /// Connect, authenticate and close, as fast as possible
@@ -100,6 +112,78 @@ pub struct ConnectArgs {
     /// Connections at a time
     #[arg(long, default_value_t = 16)]
     pub connections: usize,
+}
+
+#[derive(Debug, Args, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MixedArgs {
+    /// Flooded connections
+    #[arg(long, default_value_t = 200)]
+    pub connections: usize,
+    /// Low messages offered, as a multiple of what a closed loop first measures; without a rate
+    #[arg(long, default_value_t = 1.2)]
+    pub overload: f64,
+    /// High messages per second
+    #[arg(long, default_value_t = 200.0)]
+    pub probe_rate: f64,
+}
+
+#[derive(Debug, Args, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OperationsArgs {
+    #[arg(long, default_value_t = 100)]
+    pub sessions: usize,
+    /// Clients of each session
+    #[arg(long, default_value_t = 10)]
+    pub members: usize,
+    /// Operations of each session that go on at a time
+    #[arg(long, default_value_t = 2)]
+    pub at_once: usize,
+    /// Progress messages of each operation, between its start and its end
+    #[arg(long, default_value_t = 10)]
+    pub progress: u64,
+    /// Clients that reload per second, in all
+    #[arg(long, default_value_t = 20.0)]
+    pub reloads: f64,
+}
+
+#[derive(Debug, Args, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SlowArgs {
+    /// Receivers; the publisher is one more
+    #[arg(long, default_value_t = 1000)]
+    pub connections: usize,
+    /// Percent of the receivers that stop reading for the measured time
+    #[arg(long, default_value_t = 5.0)]
+    pub share: f64,
+    /// Publish with so many keys in turn, so that the server may conflate
+    #[arg(long, default_value_t = 0)]
+    pub keys: u64,
+}
+
+#[derive(Debug, Args, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RestArgs {
+    /// HTTP connections, each with a session and a WebSocket client in it
+    #[arg(long, default_value_t = 16)]
+    pub connections: usize,
+    /// The route that is asked
+    #[arg(long, value_enum, default_value_t = Route::Send)]
+    pub route: Route,
+}
+
+#[derive(Debug, Args, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StormArgs {
+    /// In sessions of 10; one more stays
+    #[arg(long, default_value_t = 5000)]
+    pub connections: usize,
+    /// How often they come back
+    #[arg(long, default_value_t = 3)]
+    pub rounds: usize,
+    /// Spread the cuts of each round over so many milliseconds
+    #[arg(long, default_value_t = 0)]
+    pub spread_ms: u64,
 }
 
 /// Where and how to connect.
@@ -171,6 +255,7 @@ macro_rules! defaults_of_the_command_line {
 }
 
 defaults_of_the_command_line!(TargetArgs, LoadArgs, EchoArgs, FanoutArgs, RoomsArgs, IdleArgs, ConnectArgs);
+defaults_of_the_command_line!(MixedArgs, OperationsArgs, SlowArgs, RestArgs, StormArgs);
 
 impl Settings {
     /// Reads a scenario file.
@@ -209,9 +294,44 @@ impl Settings {
         self.plan(Pace::InAll)
     }
 
+    /// The phases of a scenario whose load is the same in all of them.
+    pub fn plan_of_one_load(&self) -> Result<Plan> {
+        if self.phases.iter().any(|phase| phase.in_flight.is_some() || phase.rate.is_some()) {
+            return settings("this scenario has one load: its phases have no rate and nothing in flight");
+        }
+        self.plan(Pace::InAll)
+    }
+
+    /// The load of a scenario that goes by a schedule alone.
+    pub fn open_loop(&self, default_rate: f64) -> Result<OpenLoop> {
+        if self.load.in_flight.is_some() {
+            return settings("this scenario goes by a schedule: it has a rate");
+        }
+        let rate = check_rate(self.load.rate.unwrap_or(default_rate))?;
+        Ok(OpenLoop { rate, most_under_way: self.load.most_under_way() })
+    }
+
+    /// The load of a scenario that is a closed loop alone.
+    pub fn window(&self) -> Result<usize> {
+        match (self.load.rate, self.load.in_flight) {
+            (Some(_), _) => settings("this scenario is a closed loop: it has no rate"),
+            (None, Some(0)) => settings("in_flight must be at least 1"),
+            (None, in_flight) => Ok(in_flight.unwrap_or(1)),
+        }
+    }
+
     pub fn message_bytes(&self) -> Result<usize> {
-        if !(MIN_BYTES..=MAX_PAYLOAD).contains(&self.load.bytes) {
-            return settings(format!("bytes must be {MIN_BYTES} to {MAX_PAYLOAD}"));
+        self.bytes_from(MIN_BYTES)
+    }
+
+    /// The length of messages that are not all worded plainly.
+    pub fn worded_bytes(&self) -> Result<usize> {
+        self.bytes_from(MIN_WORDED_BYTES)
+    }
+
+    fn bytes_from(&self, least: usize) -> Result<usize> {
+        if !(least..=MAX_PAYLOAD).contains(&self.load.bytes) {
+            return settings(format!("bytes must be {least} to {MAX_PAYLOAD}"));
         }
         Ok(self.load.bytes)
     }
@@ -219,6 +339,74 @@ impl Settings {
     /// The thresholds of the phases, by their names.
     pub fn phase_thresholds(&self) -> Vec<(String, Vec<Threshold>)> {
         self.phases.iter().map(|phase| (phase.name.clone(), phase.thresholds.clone())).collect()
+    }
+}
+
+impl LoadArgs {
+    fn most_under_way(&self) -> usize {
+        self.max_under_way.min(MOST_BYTES_UNDER_WAY / self.bytes.max(1)).max(1)
+    }
+}
+
+impl MixedArgs {
+    /// What is offered where the load says so, or else a multiple of what is carried.
+    pub fn flood(&self, load: &LoadArgs) -> Result<Flood> {
+        match load.rate {
+            Some(rate) => Ok(Flood::Rate(check_rate(rate)?)),
+            None if !(self.overload > 0.0 && self.overload <= 100.0) => settings("overload must be above 0, to 100"),
+            None => Ok(Flood::Overload(self.overload)),
+        }
+    }
+
+    /// The load of the probes.
+    pub fn probes(&self, load: &LoadArgs) -> Result<OpenLoop> {
+        Ok(OpenLoop { rate: check_rate(self.probe_rate)?, most_under_way: load.most_under_way() })
+    }
+}
+
+impl OperationsArgs {
+    pub fn size(&self) -> Result<OperationsSize> {
+        if !(0.0..=1e6).contains(&self.reloads) {
+            return settings("reloads must be 0 to 1000000");
+        }
+        let clients = check_connections(self.sessions.saturating_mul(self.members), self.sessions.max(1))?;
+        if !(1..=MOST_LANES / clients).contains(&self.at_once) {
+            return settings(format!("at_once must be 1 to {}", MOST_LANES / clients));
+        }
+        Ok(OperationsSize {
+            sessions: self.sessions,
+            members: self.members,
+            places: self.at_once,
+            steps: self.progress.saturating_add(2),
+            reloads_per_second: self.reloads,
+        })
+    }
+}
+
+impl SlowArgs {
+    /// How many receivers stop reading.
+    pub fn slow(&self) -> Result<usize> {
+        if !(0.0..100.0).contains(&self.share) {
+            return settings("share must be 0 to less than 100");
+        }
+        Ok((self.connections as f64 * self.share / 100.0) as usize)
+    }
+
+    pub fn keying(&self) -> Keying {
+        if self.keys == 0 { Keying::None } else { Keying::Cycle(self.keys) }
+    }
+}
+
+impl StormArgs {
+    pub fn rounds(&self) -> Result<usize> {
+        if !(1..=1000).contains(&self.rounds) {
+            return settings("rounds must be 1 to 1000");
+        }
+        Ok(self.rounds)
+    }
+
+    pub fn spread_ns(&self) -> Result<u64> {
+        nanoseconds("spread_ms / 1000", self.spread_ms as f64 / 1000.0)
     }
 }
 
@@ -255,8 +443,7 @@ impl PhaseSettings {
         if !(is_right(from) && is_right(to)) {
             return settings("a rate must be above 0, and at most 1e8");
         }
-        let most_under_way = load.max_under_way.min(MOST_BYTES_UNDER_WAY / load.bytes.max(1)).max(1);
-        Ok(Pace::Scheduled(Ramp { from, to, most_under_way }))
+        Ok(Pace::Scheduled(Ramp { from, to, most_under_way: load.most_under_way() }))
     }
 }
 
@@ -288,6 +475,13 @@ impl TargetArgs {
             run: run_name(),
         })
     }
+}
+
+fn check_rate(rate: f64) -> Result<f64> {
+    if !(rate > 0.0 && rate <= MOST_PER_SECOND) {
+        return settings("a rate must be above 0, and at most 1e8");
+    }
+    Ok(rate)
 }
 
 /// Refuses counts of connections that cannot work.

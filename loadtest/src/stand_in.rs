@@ -2,10 +2,10 @@
 //! request.
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, mpsc};
-use std::{env, fs, thread};
+use std::{env, fs, mem, thread};
 
 use clap::Parser;
 use tungstenite::handshake::server::{Request, Response};
@@ -18,16 +18,23 @@ use crate::bare_echo::BareEcho;
 use crate::cli::{Cli, Command};
 use crate::envelope::MIN_BYTES;
 use crate::error::Result;
+use crate::http::Route;
 use crate::output;
 use crate::reactor::{self, Dialect, Target};
 use crate::report::Report;
-use crate::scenarios::{Connect, Idle, Layout, Pace, Plan, Ramp, Scenario, Traffic};
+use crate::scenarios::{
+    Connect, Flood, Idle, Layout, Mixed, OpenLoop, Operations, OperationsSize, Pace, Plan, Ramp, Rest, Scenario, Slow,
+    Storm, Traffic,
+};
+use crate::wording::Keying;
 
 /// What the stand-in does wrong, to every 50th message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     None,
     Lose,
+    /// Queues the first 99 messages, and drops those that a newer one of their type and key replaces.
+    Conflate,
     LoseAndDeclare,
     Repeat,
     Swap,
@@ -43,6 +50,7 @@ struct Session {
     members: Vec<(TcpStream, u64, bool)>,
     seq: u64,
     held_back: Option<Vec<u8>>,
+    queue: Vec<(Option<String>, Vec<u8>)>,
 }
 
 type Sessions = Arc<Mutex<HashMap<String, Session>>>;
@@ -54,7 +62,17 @@ fn start(fault: Fault) -> SocketAddr {
     thread::spawn(move || {
         for (number, socket) in listener.incoming().enumerate() {
             let sessions = sessions.clone();
-            thread::spawn(move || serve(socket.unwrap(), number as u64, &sessions, fault));
+            thread::spawn(move || {
+                let socket = socket.unwrap();
+                socket.set_nodelay(true).unwrap();
+                let mut method = [0; 4];
+                // Who says nothing is served like a client that never asks.
+                socket.peek(&mut method).ok();
+                match &method {
+                    b"POST" => serve_http(socket, number as u64, &sessions, fault),
+                    _ => serve(socket, number as u64, &sessions, fault),
+                }
+            });
         }
     });
     address
@@ -63,7 +81,6 @@ fn start(fault: Fault) -> SocketAddr {
 // The size of tungstenite's error response is its own affair.
 #[allow(clippy::result_large_err)]
 fn serve(socket: TcpStream, number: u64, sessions: &Sessions, fault: Fault) {
-    socket.set_nodelay(true).unwrap();
     let subprotocol = |_: &Request, mut response: Response| {
         response.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static("hashi.v1"));
         Ok(response)
@@ -86,9 +103,48 @@ fn serve(socket: TcpStream, number: u64, sessions: &Sessions, fault: Fault) {
             let socket = client.get_ref().try_clone().unwrap();
             sessions.entry(name.clone()).or_default().members.push((socket, number, echo));
         } else {
-            sessions.lock().unwrap().get_mut(&name).unwrap().publish(&text, number, fault);
+            let name = if text.contains("sessionId") { after(&text, r#""sessionId":""#) } else { &name };
+            sessions.lock().unwrap().get_mut(name).unwrap().publish(&text, number, fault);
         }
     }
+    if let Some(session) = sessions.lock().unwrap().get_mut(&name) {
+        session.members.retain(|(_, member, _)| *member != number);
+    }
+}
+
+/// Publishes the bodies of requests; refuses every 50th where errors are asked for.
+fn serve_http(socket: TcpStream, number: u64, sessions: &Sessions, fault: Fault) {
+    let mut input = BufReader::new(&socket);
+    for count in 1.. {
+        let Some(body) = read_body(&mut input) else {
+            return;
+        };
+        let status = if fault == Fault::AnswerError && count % EVERY == 0 {
+            "503 Service Unavailable"
+        } else {
+            let session = after(&body, r#""sessionId":""#);
+            sessions.lock().unwrap().get_mut(session).unwrap().publish(&body, number, fault);
+            "202 Accepted"
+        };
+        // A client that has gone is noticed at the next read.
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\n{{}}");
+        (&socket).write_all(answer.as_bytes()).ok();
+    }
+}
+
+/// The body of the next request; `None` when there is none.
+fn read_body(input: &mut impl BufRead) -> Option<String> {
+    let mut length = 0;
+    let mut line = String::new();
+    while input.read_line(&mut line).ok()? > 2 {
+        if let Some(value) = line.strip_prefix("Content-Length: ") {
+            length = value.trim().parse().unwrap();
+        }
+        line.clear();
+    }
+    let mut body = vec![0; length];
+    input.read_exact(&mut body).ok()?;
+    String::from_utf8(body).ok().filter(|body| !body.is_empty())
 }
 
 impl Session {
@@ -101,6 +157,12 @@ impl Session {
         let error = r#"{"id":"3","type":"error","payload":{"code":"overloaded"}}"#;
         match fault {
             Fault::Lose if faulty => {}
+            Fault::Conflate if seq < 100 => self.queue(topic(text), relayed),
+            Fault::Conflate => {
+                self.queue(None, relayed);
+                let queued: Vec<u8> = mem::take(&mut self.queue).into_iter().flat_map(|(_, frame)| frame).collect();
+                self.send(&queued, sender);
+            }
             Fault::LoseAndDeclare if faulty => self.send(&frame(&lost), sender),
             Fault::Repeat if faulty => self.send(&[&relayed[..], &relayed].concat(), sender),
             Fault::Swap if faulty => self.held_back = Some(relayed),
@@ -115,6 +177,11 @@ impl Session {
         }
     }
 
+    fn queue(&mut self, topic: Option<String>, frame: Vec<u8>) {
+        self.queue.retain(|(queued, _)| topic.is_none() || *queued != topic);
+        self.queue.push((topic, frame));
+    }
+
     fn send(&mut self, bytes: &[u8], sender: u64) {
         for (socket, number, echo) in &mut self.members {
             if *echo || *number != sender {
@@ -123,6 +190,12 @@ impl Session {
             }
         }
     }
+}
+
+/// The type and key of a message with a key.
+fn topic(text: &str) -> Option<String> {
+    let key = [r#""key":""#, r#""operationId":""#].into_iter().find(|name| text.contains(name))?;
+    Some(format!("{} {}", after(text, r#""type":""#), after(text, key)))
 }
 
 fn frame(text: &str) -> Vec<u8> {
@@ -167,6 +240,28 @@ fn rooms(fault: Fault) -> Result<Report> {
     run(Traffic::new("rooms", Layout::rooms(2, 3), plan(Pace::InAll(20))), fault)
 }
 
+/// The plan of a scenario that has one load.
+fn one_load() -> Plan {
+    plan(Pace::InAll(1))
+}
+
+fn mixed(flood: Flood, fault: Fault) -> Report {
+    run(Mixed::new(4, flood, OpenLoop { rate: 500.0, most_under_way: 1000 }, one_load()), fault).unwrap()
+}
+
+fn slow(keying: Keying, fault: Fault) -> Report {
+    run(Slow::new(8, 2, keying, OpenLoop { rate: 2000.0, most_under_way: 1000 }, one_load()), fault).unwrap()
+}
+
+fn operations(fault: Fault) -> Report {
+    let size = OperationsSize { sessions: 3, members: 2, places: 1, steps: 6, reloads_per_second: 50.0 };
+    run(Operations::new(size, OpenLoop { rate: 3000.0, most_under_way: 1000 }, one_load()), fault).unwrap()
+}
+
+fn rest(fault: Fault) -> Report {
+    run(Rest::new(3, 4, Route::Send, one_load()), fault).unwrap()
+}
+
 #[test]
 fn a_correct_server_passes_in_every_scenario() {
     let traffic = |layout, pace| run(Traffic::new("test", layout, plan(pace)), Fault::None).unwrap();
@@ -175,7 +270,12 @@ fn a_correct_server_passes_in_every_scenario() {
         traffic(Layout::alone(5), Pace::Scheduled(Ramp::level(5000.0, 1000))),
         traffic(Layout::fanout(7), Pace::InAll(8)),
         rooms(Fault::None).unwrap(),
-        run(Connect::new(4, plan(Pace::InAll(1))), Fault::None).unwrap(),
+        mixed(Flood::Rate(2000.0), Fault::None),
+        slow(Keying::None, Fault::None),
+        operations(Fault::None),
+        rest(Fault::None),
+        run(Storm::new(20, 2, 10_000_000), Fault::None).unwrap(),
+        run(Connect::new(4, one_load()), Fault::None).unwrap(),
         run(Idle::new(20, 100_000_000), Fault::None).unwrap(),
     ] {
         assert!(report.passed(), "{}", report.text());
@@ -229,18 +329,45 @@ fn a_server_that_misbehaves_does_not() {
     for (fault, words) in
         [(Fault::Lose, "lost without a gap"), (Fault::Repeat, "arrived twice"), (Fault::Swap, "arrived out of order")]
     {
-        let report = rooms(fault).unwrap();
-        assert!(!report.passed() && report.text().contains(words), "{fault:?}: {}", report.text());
+        let reports = [
+            rooms(fault).unwrap(),
+            mixed(Flood::Rate(2000.0), fault),
+            slow(Keying::None, fault),
+            operations(fault),
+            rest(fault),
+        ];
+        for report in reports {
+            assert!(!report.passed() && report.text().contains(words), "{fault:?}: {}", report.text());
+        }
     }
 }
 
 #[test]
 fn declared_losses_and_errors_are_counted_and_pass() {
-    let report = rooms(Fault::LoseAndDeclare).unwrap();
-    assert!(report.passed(), "{}", report.text());
-    assert!(report.figures.number("lost_declared") > Some(0.0), "{}", report.text());
+    for report in [
+        rooms(Fault::LoseAndDeclare).unwrap(),
+        mixed(Flood::Rate(2000.0), Fault::LoseAndDeclare),
+        slow(Keying::None, Fault::LoseAndDeclare),
+    ] {
+        assert!(report.passed(), "{}", report.text());
+        assert!(report.figures.number("lost_declared") > Some(0.0), "{}", report.text());
+    }
     let report = rooms(Fault::AnswerError).unwrap();
     assert!(report.passed() && report.text().contains("overloaded"), "{}", report.text());
+}
+
+#[test]
+fn a_request_that_is_refused_fails() {
+    let report = rest(Fault::AnswerError);
+    assert!(!report.passed() && report.text().contains("requests were not accepted"), "{}", report.text());
+}
+
+#[test]
+fn what_a_newer_message_replaced_is_conflated() {
+    for report in [operations(Fault::Conflate), slow(Keying::Cycle(3), Fault::Conflate)] {
+        assert!(report.passed(), "{}", report.text());
+        assert!(report.figures.number("conflated") > Some(0.0), "{}", report.text());
+    }
 }
 
 #[test]

@@ -54,6 +54,7 @@ fn value_name(variable: &Variable) -> &'static str {
         (Kind::Number(..), Unit::Name) => "PORT",
         (Kind::Number(..), Unit::Count) => "COUNT",
         (Kind::Number(..), Unit::Ms) => "MS",
+        (Kind::Number(..), Unit::Us) => "US",
         (Kind::Number(..), Unit::Bytes) => "BYTES",
         (Kind::Path(_) | Kind::OptionalPath(_), _) => "PATH",
         (Kind::Host(_), _) => "HOST",

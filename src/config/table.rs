@@ -26,7 +26,7 @@ pub fn find(name: &str) -> Option<&'static Variable> {
 }
 
 /// Every variable, by group.
-pub static VARIABLES: [Variable; 23] = [
+pub static VARIABLES: [Variable; 24] = [
     Variable {
         name: "WEBSOCKET_PORT",
         group: Group::Listening,
@@ -190,6 +190,14 @@ pub static VARIABLES: [Variable; 23] = [
         initial: Initial::Number(256 << 20),
         help: "Most bytes of stored messages and unfinished input; beyond it the answer is \"overloaded\". Not below \
                HASHI_QUEUE_BYTES. Unset: max(256 MiB, 4 x HASHI_QUEUE_BYTES).",
+    },
+    Variable {
+        name: "HASHI_BUSY_POLL_US",
+        group: Group::Process,
+        kind: Kind::Number(Unit::Us, 0..=1_000_000, NumberField::U64(|config| &mut config.busy_poll_us)),
+        initial: Initial::Number(0),
+        help: "The loop looks for events without sleeping for so long before it sleeps. It saves the time of waking up, \
+               for a processor that is then busy; only for a server that has one to itself.",
     },
     Variable {
         name: "HASHI_DRAIN_MS",

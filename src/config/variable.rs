@@ -90,6 +90,8 @@ pub enum Unit {
     Count,
     /// Milliseconds.
     Ms,
+    /// Microseconds.
+    Us,
     /// Bytes.
     Bytes,
 }
@@ -123,6 +125,7 @@ impl Unit {
     pub fn describe(self, number: u64) -> String {
         match (self, rules::show_in_unit(number)) {
             (Unit::Ms, _) => format!("{number} ms"),
+            (Unit::Us, _) => format!("{number} µs"),
             (Unit::Bytes, Some(scaled)) => format!("{number} ({scaled})"),
             (Unit::Bytes, None) => format!("{number} bytes"),
             (Unit::Name | Unit::Count, _) => number.to_string(),
@@ -135,6 +138,7 @@ impl Unit {
         match self {
             Unit::Name | Unit::Count => format!("a whole number from {start} to {end}"),
             Unit::Ms => format!("a whole number of milliseconds from {} to {}", range.start(), range.end()),
+            Unit::Us => format!("a whole number of microseconds from {} to {}", range.start(), range.end()),
             Unit::Bytes => {
                 format!("a number of bytes from {start} to {end}, like 65536, 64KiB or 1MiB")
             }

@@ -161,7 +161,10 @@ impl<N: Net, C: Clock> Reactor<N, C> {
             (a, b) => a.or(b),
         };
         self.ready.clear();
-        self.net.poll(timeout, &mut self.ready)?;
+        let busy = self.busy_poll(timeout)?;
+        if self.ready.is_empty() {
+            self.net.poll(timeout.map(|timeout| timeout - busy), &mut self.ready)?;
+        }
         self.core.delivery.now = self.clock.now();
         self.core.delivery.work = 0;
         self.core.seeking_work = 0;
@@ -169,6 +172,20 @@ impl<N: Net, C: Clock> Reactor<N, C> {
             self.core.note(self.ready[index]);
         }
         Ok(())
+    }
+
+    /// Looks for events without sleeping for `HASHI_BUSY_POLL_US`, or for all of `timeout`; how much of it that took, if
+    /// nothing came.
+    fn busy_poll(&mut self, timeout: Option<Duration>) -> io::Result<Duration> {
+        let configured = Duration::from_micros(self.core.config.busy_poll_us);
+        let time = timeout.map_or(configured, |timeout| timeout.min(configured));
+        if !time.is_zero() {
+            let end_ns = self.clock.now_ns() + time.as_nanos() as u64;
+            while self.ready.is_empty() && self.clock.now_ns() < end_ns {
+                self.net.poll(Some(Duration::ZERO), &mut self.ready)?;
+            }
+        }
+        Ok(time)
     }
 
     /// The clock is read once more to know how long the tick took.

@@ -1,6 +1,6 @@
 //! Connections: who is there, in what state, and since when. Parallel columns indexed by slot.
 
-use rustc_hash::FxHashMap;
+use hashbrown::HashTable;
 use slab::Slab;
 
 use super::{ConnId, SessionId};
@@ -180,8 +180,8 @@ pub struct Connections {
     pub times: Vec<Times>,
     /// Rows by state.
     counts: [usize; 6],
-    /// Rows by public id. The ids are our own random bits, so a fast hasher is safe.
-    by_public_id: FxHashMap<u128, u32>,
+    /// Slots by public id; the ids stand in `profiles`. They are our own random bits, so they are their own hash.
+    by_public_id: HashTable<u32>,
     /// Bytes that all unfinished input holds, as last reckoned by `settle_partial`.
     input_bytes: usize,
 }
@@ -192,7 +192,10 @@ impl Connections {
         let now_ms = profile.connected_ms;
         let connection_id = profile.connection_id;
         let slot = self.profiles.insert(profile);
-        self.by_public_id.insert(connection_id, slot as u32);
+        let profiles = &self.profiles;
+        self.by_public_id.insert_unique(hash_of(connection_id), slot as u32, |&other| {
+            hash_of(profiles[other as usize].connection_id)
+        });
         if self.states.len() <= slot {
             self.generations.resize(slot + 1, 0);
             self.states.resize(slot + 1, State::Free);
@@ -216,16 +219,19 @@ impl Connections {
             self.input_bytes -= partial.reckoned_bytes;
         }
         let profile = self.profiles.remove(at);
-        self.by_public_id.remove(&profile.connection_id);
+        if let Ok(entry) = self.by_public_id.find_entry(hash_of(profile.connection_id), |&other| other == slot) {
+            entry.remove();
+        }
         if self.by_public_id.is_empty() {
-            self.by_public_id = FxHashMap::default();
+            self.by_public_id = HashTable::new();
         }
         profile
     }
 
     /// The row of a public id.
     pub fn find(&self, connection_id: u128) -> Option<u32> {
-        self.by_public_id.get(&connection_id).copied()
+        let is_it = |&slot: &u32| self.profiles[slot as usize].connection_id == connection_id;
+        self.by_public_id.find(hash_of(connection_id), is_it).copied()
     }
 
     /// Authenticated and other WebSocket rows from one address.
@@ -331,12 +337,17 @@ impl Connections {
             assert!(self.partials[slot].as_ref().is_none_or(|partial| !partial.is_empty()));
         }
         for (slot, profile) in &self.profiles {
+            assert_eq!(self.find(profile.connection_id), Some(slot as u32));
             assert_eq!(
                 profile.personal.is_some() && self.states[slot] != State::Closing,
                 self.states[slot] == State::Open
             );
         }
     }
+}
+
+const fn hash_of(connection_id: u128) -> u64 {
+    connection_id as u64
 }
 
 const UNUSED: Times = Times { activity_ms: 0, deadline_ms: NEVER, heartbeat_ms: NEVER, blocked_since_ms: NEVER };

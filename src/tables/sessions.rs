@@ -6,6 +6,7 @@
 use ahash::RandomState;
 use hashbrown::HashTable;
 use slab::Slab;
+use smallvec::SmallVec;
 
 use super::SessionId;
 use super::messages::Topic;
@@ -20,8 +21,8 @@ struct Session {
     epoch: u64,
     /// The position of the newest message; zero before the first.
     head: u64,
-    /// Slots of the connections in it, in no order.
-    members: Vec<u32>,
+    /// Slots of the connections in it, in no order. A few stand in the row itself: most personal sessions have one.
+    members: SmallVec<[u32; 4]>,
     /// When the last member left or the last message came, in milliseconds. Valid while there are no members.
     idle_since_ms: u64,
     /// Neighbours in the list of sessions without members, oldest first.
@@ -130,7 +131,7 @@ impl Sessions {
             name: name.into(),
             epoch,
             head: 0,
-            members: Vec::new(),
+            members: SmallVec::new(),
             idle_since_ms: now_ms,
             idle_previous: NONE,
             idle_next: NONE,
@@ -324,7 +325,7 @@ impl Sessions {
         }
         let members = &mut self.rows[session as usize].members;
         if members.is_empty() {
-            *members = Vec::new();
+            *members = SmallVec::new();
             self.link_idle(session, now_ms);
         }
     }

@@ -37,6 +37,20 @@ fn fifty_idle_clients_cost_no_processor_time() {
     }
 }
 
+/// A loop that looks for events without sleeping uses a processor for as long as it was told.
+#[test]
+fn a_busy_poll_keeps_the_loop_awake() {
+    const TICKS_SEEN: u64 = 5;
+    let server = TestServer::spawn_process(&[("HASHI_BUSY_POLL_US", "1000000")]);
+    let pid = server.loop_id();
+    let mut client = Client::connect(server.address, "ada", "s1");
+    let before = clock_ticks(pid);
+    let is_awake = || if clock_ticks(pid) >= before + TICKS_SEEN { Ok(()) } else { Err(clock_ticks(pid) - before) };
+    wait::until(PATIENCE, is_awake).expect("the loop does not sleep");
+    client.round_trip("as-ever");
+    client.ws.close();
+}
+
 /// The processor time of all threads of the process so far, in user mode and in the kernel, as `/proc` counts it.
 fn clock_ticks(pid: u32) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");

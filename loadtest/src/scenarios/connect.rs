@@ -34,7 +34,7 @@ impl Connect {
     fn begin(&mut self, conn: usize, now: u64, out: &mut Vec<Command>) {
         self.begun[conn] = now;
         self.open += 1;
-        out.push(Command::Open { conn, identity: Identity { session: conn as u32, echo: true } });
+        out.push(Command::Open { conn, identity: Identity::user(conn as u32) });
     }
 
     fn advance(&mut self, now: u64, out: &mut Vec<Command>) {

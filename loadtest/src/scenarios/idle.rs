@@ -49,7 +49,7 @@ impl Idle {
         self.stage = Stage::Opening;
         let target = self.target(self.step);
         for conn in self.opened..target {
-            let identity = Identity { session: (conn / SESSION_SIZE) as u32, echo: true };
+            let identity = Identity::user((conn / SESSION_SIZE) as u32);
             out.push(Command::Open { conn, identity });
         }
         self.opened = target;

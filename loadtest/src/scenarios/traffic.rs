@@ -2,11 +2,12 @@
 
 use super::flights::Flights;
 use super::{Command, Course, Layout, Pace, Plan, Ramp, Scenario};
-use crate::check::Check;
+use crate::check::{Check, Sent};
 use crate::envelope::{Gap, Stamp};
 use crate::measure::{SECOND_NS, Sample};
 use crate::meter::Meter;
 use crate::report::Report;
+use crate::wording::Wording;
 
 /// The run waits this long for what is under way at its end.
 const DRAIN_NS: u64 = 5 * SECOND_NS;
@@ -130,7 +131,8 @@ impl Traffic {
         }
         let number = self.flights.launch(publisher);
         let stamp = Stamp { publisher: publisher as u32, number, sent_at };
-        out.push(Command::Publish { conn: self.layout.connection_of(publisher), stamp });
+        let conn = self.layout.connection_of(publisher);
+        out.push(Command::Publish { conn, stamp, wording: Wording::PLAIN });
     }
 
     fn publish_next(&mut self, sent_at: u64, out: &mut Vec<Command>) {
@@ -218,20 +220,13 @@ impl Traffic {
     fn finish_checks(&mut self) {
         for conn in 0..self.layout.connections() {
             for (lane, publisher) in self.layout.lanes_to(conn) {
-                self.check.finish_lane(conn, lane, self.flights.sent(publisher));
+                self.check.finish_lane(conn, lane, Sent::plain(self.flights.sent(publisher)));
             }
         }
     }
 
     fn report_checks(&self, report: &mut Report) {
-        let findings = self.check.findings();
-        report.int("out_of_order", findings.out_of_order);
-        report.int("duplicates", findings.duplicates);
-        report.int("misdelivered", findings.misdelivered);
-        report.int("lost_silently", findings.lost_silently);
-        report.int("lost_declared", findings.lost_declared);
-        report.int("gaps", findings.gaps);
-        findings.checks().into_iter().for_each(|(name, failure)| report.check(name, failure));
+        self.check.findings().report(report);
         let stall = || format!("nothing arrived for {} s", STALL_NS / SECOND_NS);
         report.check("messages keep arriving", self.stalled.then(stall));
     }
@@ -262,7 +257,7 @@ impl Scenario for Traffic {
         };
         self.last_progress = now;
         self.course.meter.delivered(stamp.sent_at, now);
-        self.check.arrived(conn, lane, stamp.number);
+        self.check.arrived(conn, lane, stamp.number, Sent::plain(self.flights.sent(publisher)));
         let completed = self.flights.pass(lane, publisher, stamp.number.saturating_add(1));
         if completed > 0 {
             self.completed(publisher, completed, now, out);
@@ -271,11 +266,7 @@ impl Scenario for Traffic {
 
     /// Whatever is still under way to `conn` may be what was lost: it no longer holds up the closed loop.
     fn on_gap(&mut self, conn: usize, gap: Gap, now: u64, out: &mut Vec<Command>) {
-        let count = match gap {
-            Gap::Positions(count) | Gap::Direct(count) => count,
-            Gap::Unknown => 0,
-        };
-        self.check.declared(conn, count);
+        self.check.declared(conn, gap.count());
         for (lane, publisher) in self.layout.lanes_to(conn) {
             let completed = self.flights.pass(lane, publisher, self.flights.sent(publisher));
             self.completed(publisher, completed, now, out);
