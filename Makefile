@@ -1,14 +1,15 @@
-# The commands of the project. `make run` and `make test` need Rust and nothing else.
+# The commands of the project. `make run` needs Rust and nothing else, `make test` also valgrind.
 
-.PHONY: run test check toolchain bench load docs
+.PHONY: run test check toolchain bench counts counts-accept valgrind load docs
 
 # Builds the release and serves on port 3001 (WEBSOCKET_PORT).
 run:
 	cargo run --release
 
-# Everything that must hold: formatting, lints, documents, tests.
+# Everything that must hold: formatting, lints, documents, tests, instruction counts.
 test: check
 	cargo test --workspace --no-fail-fast
+	$(MAKE) --no-print-directory counts
 
 check: toolchain
 	cargo fmt --all --check
@@ -20,9 +21,21 @@ toolchain:
 	@cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 	@cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
 
-# Criterion benches of the hot functions.
+# Times of the hot functions, by criterion.
 bench:
-	cargo bench
+	cargo bench --bench times
+
+# Instructions of the hot functions, compared with benches/instructions/baseline.txt.
+counts: valgrind
+	cargo bench --bench instructions
+
+# Makes what is counted now the baseline.
+counts-accept: valgrind
+	cargo bench --bench instructions -- accept
+
+valgrind:
+	@command -v valgrind >/dev/null || { apt-get update && apt-get install -y valgrind; } || \
+		{ echo "instruction counts need valgrind, and apt-get could not install it" >&2; exit 1; }
 
 # The figures of PERF.md: cost of an echo beside a bare epoll loop, fan-out, idle memory.
 load:

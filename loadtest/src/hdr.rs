@@ -1,5 +1,5 @@
-//! The file formats of HdrHistogram: a percentile distribution (`.hgrm`) and an interval log (`.hlog`), for its plotters and
-//! log tools.
+//! The file formats of HdrHistogram: a percentile distribution (`.hgrm`) and an interval log (`.hlog`), for its plotters
+//! and log tools.
 
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};

@@ -2,6 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::format::{duration, mib, percent};
 use crate::measure::SECOND_NS;
 use crate::observer::Point;
 use crate::scenarios::Plan;
@@ -56,9 +57,9 @@ fn line(point: &Point) -> String {
     if point.late_sends > 0 {
         parts.push(format!("late {}", point.late_sends));
     }
-    parts.extend(point.server_cpu_percent.map(|percent| format!("server {percent:.0} %")));
-    parts.extend(point.server_rss_mib.map(|mib| format!("{mib:.1} MiB")));
-    parts.extend(point.harness_cpu_percent.map(|percent| format!("harness {percent:.0} %")));
+    parts.extend(point.server_cpu_percent.map(|cpu| format!("server {}", percent(cpu))));
+    parts.extend(point.server_rss_mib.map(mib));
+    parts.extend(point.harness_cpu_percent.map(|cpu| format!("harness {}", percent(cpu))));
     parts.join("  ")
 }
 
@@ -66,51 +67,15 @@ fn thousands(value: f64) -> String {
     indicatif::HumanCount(value.round() as u64).to_string()
 }
 
-/// Microseconds in the unit that reads best, with three digits at most.
-pub fn duration(us: f64) -> String {
-    let (value, unit) = match us {
-        ..1e3 => (us, "µs"),
-        ..1e6 => (us / 1e3, "ms"),
-        _ => (us / 1e6, "s"),
-    };
-    let factor = match value {
-        ..10.0 => 100.0,
-        ..100.0 => 10.0,
-        _ => 1.0,
-    };
-    format!("{} {unit}", (value * factor).round() / factor)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_in_the_unit_that_reads_best() {
-        let written = [0.5, 12.41, 100.0, 1234.0, 410_260.0, 2_500_000.0].map(duration);
-        assert_eq!(written, ["0.5 µs", "12.4 µs", "100 µs", "1.23 ms", "410 ms", "2.5 s"]);
-    }
+    use crate::observer::tests::point;
 
     #[test]
     fn a_second_is_one_line_of_what_is_known() {
-        let point = Point {
-            at: 1.0,
-            seconds: 1.0,
-            phase: "measured".into(),
-            is_measured: true,
-            messages_per_second: 12345.0,
-            deliveries_per_second: 12345.0,
-            latency_p50_us: None,
-            latency_p99_us: Some(99.0),
-            latency_max_us: None,
-            errors: 0,
-            late_sends: 0,
-            server_cpu_percent: Some(50.4),
-            server_rss_mib: None,
-            harness_cpu_percent: None,
-            socket_memory_mib: None,
-            server: Default::default(),
-        };
+        let mut point = point(1.0, "measured");
+        (point.latency_p50_us, point.server_rss_mib) = (None, None);
         assert_eq!(line(&point), "12,345 msg/s  p99 99 µs  errors 0  server 50 %");
     }
 }

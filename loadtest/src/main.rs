@@ -1,8 +1,9 @@
 //! The load generator of Hashi.
 //!
-//! `settings` says what a run is, and comes from flags (`cli`) or from a file. A scenario (a state machine without sockets,
-//! in `scenarios`) says what to do; the reactor does it on one thread with all connections as rows of one table. `meter`
-//! and `check` count beside it, the `observer` watches from a thread of its own, and `outcome` is what is known at the end.
+//! `settings` says what a run is, and comes from flags (`cli`) or from a file. A scenario (a state machine without
+//! sockets, in `scenarios`) says what to do; the reactor does it on one thread with all connections as rows of one table.
+//! `meter` and `check` count beside it, the `observer` watches from a thread of its own, and `outcome` is what is known
+//! at the end.
 
 mod bare_echo;
 mod baseline;
@@ -13,6 +14,7 @@ mod connection;
 mod envelope;
 mod environment;
 mod error;
+mod format;
 mod frame;
 mod handshake;
 mod hdr;

@@ -166,10 +166,32 @@ fn rounded(value: f64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use crate::measure::Latency;
     use crate::meter::{Interval, Tally};
+
+    /// A second that ends `at` this.
+    pub fn point(at: f64, phase: &str) -> Point {
+        Point {
+            at,
+            seconds: 1.0,
+            phase: phase.into(),
+            is_measured: phase != "warm-up",
+            messages_per_second: 12345.0,
+            deliveries_per_second: 12345.0,
+            latency_p50_us: Some(20.0),
+            latency_p99_us: Some(99.0),
+            latency_max_us: None,
+            errors: 0,
+            late_sends: 0,
+            server_cpu_percent: Some(50.4),
+            server_rss_mib: Some(7.0),
+            harness_cpu_percent: None,
+            socket_memory_mib: None,
+            server: BTreeMap::new(),
+        }
+    }
 
     fn tick(phase: Option<usize>, start: u64, end: u64, messages: u64, errors: u64) -> Tick {
         let mut latency = Latency::new();

@@ -117,8 +117,9 @@ pub fn numbers(json: &str) -> Result<BTreeMap<String, f64>, serde_json::Error> {
 pub mod tests {
     use super::*;
     use crate::measure::Latency;
+    use crate::observer::tests::point;
 
-    /// A run with two phases, a threshold that failed and nothing observed.
+    /// A run with two phases, in which a check and a threshold failed.
     pub fn outcome() -> Outcome {
         let mut report = Report::new("echo");
         report.maybe("messages_per_second", Some(1234.5));
@@ -135,7 +136,8 @@ pub mod tests {
         }
         let threshold: crate::threshold::Threshold = "p99_us < 200".parse().unwrap();
         let verdicts = crate::threshold::judge(&[threshold], &[], &report);
-        let recording = Recording { series: Vec::new(), interval_log: b"#log\n".to_vec() };
+        let series = vec![point(1.0, "warm-up"), point(2.0, "ramp <1>"), point(3.0, "level")];
+        let recording = Recording { series, interval_log: b"#log\n".to_vec() };
         Outcome::new(report, recording, Environment::here("ws://127.0.0.1:1/ws", None), verdicts)
     }
 

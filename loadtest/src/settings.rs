@@ -419,6 +419,9 @@ impl PhaseSettings {
 
     fn phase(&self, pace: Pace) -> Result<Phase> {
         let length_ns = nanoseconds("seconds", self.seconds)?;
+        if length_ns == 0 {
+            return settings("a phase must have a length: seconds above 0");
+        }
         Ok(Phase { name: self.name.clone(), length_ns, pace, is_measured: true })
     }
 
@@ -436,7 +439,8 @@ impl PhaseSettings {
 
     fn scheduled(&self, to: f64, load: &LoadArgs) -> Result<Pace> {
         let from = self.rate_from.unwrap_or(to);
-        if !(to > 0.0 && to <= MOST_PER_SECOND && (0.0..=MOST_PER_SECOND).contains(&from)) {
+        let is_right = |rate: f64| rate > 0.0 && rate <= MOST_PER_SECOND;
+        if !(is_right(from) && is_right(to)) {
             return settings("a rate must be above 0, and at most 1e8");
         }
         Ok(Pace::Scheduled(Ramp { from, to, most_under_way: load.most_under_way() }))
@@ -446,10 +450,8 @@ impl PhaseSettings {
 /// A warm-up with the load with which the first phase begins.
 fn warm_up(length_ns: u64, first: &Phase) -> Phase {
     let pace = match first.pace {
-        Pace::Scheduled(Ramp { from, most_under_way, .. }) if from > 0.0 => {
-            Pace::Scheduled(Ramp::level(from, most_under_way))
-        }
-        pace => pace,
+        Pace::Scheduled(ramp) => Pace::Scheduled(Ramp::level(ramp.from, ramp.most_under_way)),
+        closed => closed,
     };
     Phase { name: "warm-up".into(), length_ns, pace, is_measured: false }
 }
@@ -620,8 +622,15 @@ mod tests {
 
     #[test]
     fn a_load_that_makes_no_sense_is_refused() {
-        for load in ["rate = 5\nin_flight = 1", "rate = 0", "rate = -1", "rate = nan", "in_flight = 0", "seconds = -1"]
-        {
+        for load in [
+            "rate = 5\nin_flight = 1",
+            "rate = 0",
+            "rate = -1",
+            "rate = nan",
+            "in_flight = 0",
+            "seconds = -1",
+            "seconds = 0",
+        ] {
             refusal(&format!("[scenario.echo]\n[load]\n{load}"));
         }
         assert!(refusal("[scenario.echo]\n[[phases]]\nname='a'\nseconds=1\nrate_from=1").contains("needs a rate"));

@@ -31,7 +31,7 @@ use crate::config::limits::{BACKLOG_BYTES_MAX, BACKLOG_ENTRIES_MAX, CHECKED_TICK
 use crate::delivery::Delivery;
 use crate::handlers::{Handlers, Inbox};
 use crate::message::Decoder;
-use crate::observe::Metrics;
+use crate::observe::{Metrics, Stage};
 use crate::tables::outputs::Batch;
 
 /// The server: all tables, and what the stages need besides.
@@ -139,12 +139,12 @@ impl<N: Net, C: Clock> Reactor<N, C> {
     /// What the loop cannot survive: the poll itself failing.
     pub fn tick(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         self.wait(timeout)?; // sockets, the waker, the next timer; the clock is read once
-        self.accept(); // new sockets -> rows
-        self.read(); // readable rows -> requests and messages -> routed
-        self.complete(); // finished handlers and commands from other threads -> routed
-        self.expire(); // heartbeats, deadlines, time to live
-        self.drain(); // rings -> sockets, high before normal before low
-        self.reap(); // closed rows -> free list
+        self.stage(Stage::Accept, Self::accept); // new sockets -> rows
+        self.stage(Stage::Read, Self::read); // readable rows -> requests and messages -> routed
+        self.stage(Stage::Complete, Self::complete); // finished handlers and commands from other threads -> routed
+        self.stage(Stage::Expire, Self::expire); // heartbeats, deadlines, time to live
+        self.stage(Stage::Drain, Self::drain); // rings -> sockets, high before normal before low
+        self.stage(Stage::Reap, Self::reap); // closed rows -> free list
         self.measure();
         Ok(())
     }
@@ -171,7 +171,15 @@ impl<N: Net, C: Clock> Reactor<N, C> {
         for index in 0..self.ready.len() {
             self.core.note(self.ready[index]);
         }
+        let metrics = &mut self.core.metrics;
+        metrics.stages.begin(metrics.ticks, || self.clock.now_ns());
         Ok(())
+    }
+
+    /// Runs a stage and, in some ticks, measures it.
+    fn stage(&mut self, stage: Stage, run: impl FnOnce(&mut Self)) {
+        run(self);
+        self.core.metrics.stages.end(stage, || self.clock.now_ns());
     }
 
     /// Looks for events without sleeping for `HASHI_BUSY_POLL_US`, or for all of `timeout`; how much of it that took, if

@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use maud::{Markup, PreEscaped, html};
 
+use crate::format::Format;
+
 /// The size of a chart's drawing in its own units; the page scales it.
 const HEIGHT: f64 = 250.0;
 /// Room for the axes and their labels.
@@ -13,11 +15,10 @@ const TOP: f64 = 20.0;
 const BOTTOM: f64 = 42.0;
 /// Marks on an axis, about.
 const MARKS: f64 = 5.0;
+/// A percentile with more nines than this is beyond a human's interest, and its label beyond its room.
+const MOST_NINES: usize = 7;
 /// More points than this are drawn without dots to hover over.
 const MOST_DOTS: usize = 150;
-
-/// Writes a value with its unit.
-pub type Format = fn(f64) -> String;
 
 /// How values become places.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -80,7 +81,7 @@ impl Axis {
 
     /// Percentiles from 0 to the last that so many values can tell.
     pub fn tail(label: &'static str, count: u64) -> Self {
-        let nines = (count.max(10) as f64).log10().ceil() as usize;
+        let nines = ((count.max(10) as f64).log10().ceil() as usize).min(MOST_NINES);
         let mut marks = vec![(0.0, "0 %".to_owned()), (0.5, "50 %".to_owned())];
         for digits in 1..=nines {
             let quantile = 1.0 - 0.1f64.powi(digits as i32);
@@ -192,8 +193,9 @@ impl Chart {
     fn x_axis(&self) -> Markup {
         html! {
             @for (at, label) in &self.x.marks {
-                line.tick x1=(px(self.across(*at))) x2=(px(self.across(*at))) y1=(HEIGHT - BOTTOM) y2=(HEIGHT - BOTTOM + 4.0) {}
-                text.x x=(px(self.across(*at))) y=(HEIGHT - BOTTOM + 17.0) { (label) }
+                @let x = px(self.across(*at));
+                line.tick x1=(x) x2=(x) y1=(HEIGHT - BOTTOM) y2=(HEIGHT - BOTTOM + 4.0) {}
+                text.x x=(x) y=(HEIGHT - BOTTOM + 17.0) { (label) }
             }
             line.axis x1=(LEFT) x2=(px(self.width - RIGHT)) y1=(HEIGHT - BOTTOM) y2=(HEIGHT - BOTTOM) {}
             text.label x=(px((LEFT + self.width - RIGHT) / 2.0)) y=(HEIGHT - 7.0) { (self.x.label) }
@@ -201,12 +203,14 @@ impl Chart {
     }
 
     fn y_axis(&self) -> Markup {
+        let middle = (TOP + HEIGHT - BOTTOM) / 2.0;
         html! {
             @for (at, label) in &self.y.marks {
-                line.grid x1=(LEFT) x2=(px(self.width - RIGHT)) y1=(px(self.down(*at))) y2=(px(self.down(*at))) {}
-                text.y x=(LEFT - 7.0) y=(px(self.down(*at) + 4.0)) { (label) }
+                @let y = self.down(*at);
+                line.grid x1=(LEFT) x2=(px(self.width - RIGHT)) y1=(px(y)) y2=(px(y)) {}
+                text.y x=(LEFT - 7.0) y=(px(y + 4.0)) { (label) }
             }
-            text.label transform=(format!("translate(12 {}) rotate(-90)", (TOP + HEIGHT - BOTTOM) / 2.0)) { (self.y.label) }
+            text.label transform=(format!("translate(12 {middle}) rotate(-90)")) { (self.y.label) }
         }
     }
 
