@@ -8,7 +8,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use crate::environment::Environment;
 use crate::format::{Format, bytes, duration, mib, percent, share, short, whole};
 use crate::outcome::Outcome;
-use crate::report::Value;
+use crate::report::{Figures, Value};
 use crate::threshold::Verdict;
 
 const STYLE: &str = include_str!("style.css");
@@ -25,6 +25,10 @@ const TILES: [(&str, &str, Format); 10] = [
     ("server_rss_mib", "memory of the server", mib),
     ("server_bytes_per_connection", "memory a connection", bytes),
 ];
+
+/// The columns of the table of times: the part of a figure's name, and the heading.
+const PERCENTILES: [(&str, &str); 5] =
+    [("p50", "p50"), ("p90", "p90"), ("p99", "p99"), ("p999", "p99.9"), ("max", "max")];
 
 /// The columns of the table of phases.
 const COLUMNS: [(&str, &str, Format); 7] = [
@@ -55,6 +59,7 @@ pub fn page(outcome: &Outcome) -> String {
                 (tiles(outcome))
                 (charts::percentiles(outcome).figure())
                 div.charts { @for chart in charts::over_time(&outcome.recording.series) { (chart.figure()) } }
+                (times(&outcome.report.figures))
                 (judgement(outcome))
                 @if outcome.measured_phases().count() > 1 { (phases(outcome)) }
                 (all_figures(outcome))
@@ -91,6 +96,23 @@ fn tiles(outcome: &Outcome) -> Markup {
             @for (name, caption, write) in TILES.into_iter().filter(|(name, ..)| is_shown(name)) {
                 @if let Some(value) = figures.number(name) { div.tile { b { (write(value)) } span { (caption) } } }
             }
+        }
+    }
+}
+
+/// The percentiles of every kind of time that the scenario measures, when there is more than the latency.
+fn times(figures: &Figures) -> Markup {
+    let kinds: Vec<&str> = figures.numbers().filter_map(|(name, _)| name.strip_suffix("_p50_us")).collect();
+    let cell = |kind: &str, suffix| figures.number(&format!("{kind}_{suffix}_us")).map_or("-".into(), duration);
+    html! {
+        @if kinds.len() > 1 {
+            h2 { "Times" }
+            div.table { table {
+                tr { th {} @for (_, heading) in PERCENTILES { th { (heading) } } }
+                @for kind in kinds {
+                    tr { td { (kind.replace('_', " ")) } @for (suffix, _) in PERCENTILES { td { (cell(kind, suffix)) } } }
+                }
+            } }
         }
     }
 }
@@ -200,5 +222,15 @@ mod tests {
         for outside in ["<script", "<link", "src=", "url(", "@import"] {
             assert!(!page.contains(outside), "{outside}");
         }
+    }
+
+    #[test]
+    fn every_kind_of_time_is_a_row() {
+        let mut figures = Figures::default();
+        figures.float("latency_p50_us", 10.0);
+        assert_eq!(times(&figures).into_string(), "");
+        figures.float("back_after_p50_us", 5.0);
+        figures.float("back_after_max_us", 2000.0);
+        assert!(times(&figures).into_string().contains("<td>back after</td><td>5 µs</td><td>-</td>"));
     }
 }
