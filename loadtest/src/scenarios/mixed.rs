@@ -209,6 +209,7 @@ impl Scenario for Mixed {
         if conn >= self.flooded || !is_addressed {
             return self.check.misdelivered();
         }
+        self.stages.progressed(now);
         if publisher == conn {
             self.stages.meter().delivered(stamp.sent_at, now);
         } else if self.stages.covers(stamp.sent_at) {

@@ -292,6 +292,7 @@ impl Scenario for Operations {
         if !self.online[conn] || stamp.number < self.due_from[lane] {
             return;
         }
+        self.stages.progressed(now);
         self.stages.meter().delivered(stamp.sent_at, now);
         let kind = self.kind(stamp.number);
         if self.stages.covers(stamp.sent_at) {

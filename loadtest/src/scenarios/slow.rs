@@ -167,6 +167,7 @@ impl Scenario for Slow {
         let Some(receiver) = receiver_of(conn).filter(|_| stamp.publisher == 0) else {
             return self.check.misdelivered();
         };
+        self.stages.progressed(now);
         if !self.is_slow(receiver) {
             self.stages.meter().delivered(stamp.sent_at, now);
         }

@@ -7,8 +7,10 @@ use crate::measure::{SECOND_NS, Sample};
 use crate::meter::Meter;
 use crate::report::Report;
 
-/// The run waits this long for what is under way at its end.
-const DRAIN_NS: u64 = 5 * SECOND_NS;
+/// The run waits this long for what is under way at its end: a server that is behind a schedule has queued much.
+const DRAIN_NS: u64 = 60 * SECOND_NS;
+/// But only while something arrives at least this often.
+const STALL_NS: u64 = 5 * SECOND_NS;
 /// And then this long for what should not come, such as duplicates.
 const LINGER_NS: u64 = SECOND_NS / 20;
 
@@ -54,8 +56,15 @@ impl Stages {
             Some(false) => self.stage = Stage::Warmup,
             None => {
                 self.measured.end = now;
-                self.enter(Stage::Draining, now + DRAIN_NS);
+                self.enter(Stage::Draining, now + STALL_NS);
             }
+        }
+    }
+
+    /// Something arrived: draining goes on.
+    pub fn progressed(&mut self, now: u64) {
+        if self.stage == Stage::Draining {
+            self.end = (now + STALL_NS).min(self.measured.end + DRAIN_NS);
         }
     }
 
@@ -128,6 +137,10 @@ mod tests {
         assert!(!stages.covers(14) && stages.covers(15) && stages.covers(500));
         assert_eq!((stages.advance(120, &mut out), stages.is_publishing()), (Some(Stage::Draining), false));
         assert!(stages.covers(119) && !stages.covers(120));
+        stages.progressed(125);
+        assert_eq!(stages.due(), 125 + STALL_NS);
+        stages.progressed(119 + DRAIN_NS);
+        assert_eq!(stages.due(), 120 + DRAIN_NS);
         stages.drained(130);
         assert_eq!(stages.due(), 130 + LINGER_NS);
         assert_eq!(stages.advance(stages.due(), &mut out), Some(Stage::Done));
