@@ -75,6 +75,11 @@ impl Stages {
         }
     }
 
+    /// Whether the plan ends now: the last moment for what belongs to it.
+    pub fn ends_plan(&self, now: u64) -> bool {
+        self.is_publishing() && self.course.is_last() && now >= self.course.due()
+    }
+
     /// Passes to the next stage if this one's time is over; the stage that begins.
     pub fn advance(&mut self, now: u64, out: &mut Vec<Command>) -> Option<Stage> {
         if now < self.due() {
@@ -132,8 +137,10 @@ mod tests {
         assert_eq!((stages.advance(5, &mut out), stages.due()), (None, u64::MAX));
         assert_eq!(stages.begin(5, &mut out), Stage::Warmup);
         stages.drained(6);
+        assert!(!stages.ends_plan(20));
         assert_eq!((stages.advance(14, &mut out), stages.is_publishing()), (None, true));
         assert_eq!((stages.advance(15, &mut out), stages.due()), (Some(Stage::Measured), 115));
+        assert!(!stages.ends_plan(114) && stages.ends_plan(115));
         assert!(!stages.covers(14) && stages.covers(15) && stages.covers(500));
         assert_eq!((stages.advance(120, &mut out), stages.is_publishing()), (Some(Stage::Draining), false));
         assert!(stages.covers(119) && !stages.covers(120));
