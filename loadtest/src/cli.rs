@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::compare::CompareArgs;
 use crate::envelope::MIN_BYTES;
 use crate::error::{LoadError, Result};
 use crate::frame::MAX_PAYLOAD;
@@ -42,6 +43,8 @@ pub enum Command {
     Connect(ConnectArgs),
     /// Serve: a bare loop that echoes frames without parsing them; the limit to compare with
     BareEcho(BareEchoArgs),
+    /// The server beside its peers, each on one processor, in alternating rounds; prints ratios
+    Compare(CompareArgs),
 }
 
 #[derive(Debug, Args)]

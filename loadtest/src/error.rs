@@ -11,6 +11,8 @@ pub enum LoadError {
     Settings(String),
     /// A call of the system failed.
     System(&'static str, io::Error),
+    /// A server of a comparison did not start: its name and why.
+    Peer(&'static str, String),
     /// A connection failed, with its number.
     Connection(usize, ConnectionError),
 }
@@ -39,6 +41,7 @@ impl fmt::Display for LoadError {
         match self {
             Self::Settings(text) => write!(f, "{text}"),
             Self::System(what, error) => write!(f, "{what}: {error}"),
+            Self::Peer(name, why) => write!(f, "{name}: {why}"),
             Self::Connection(conn, error) => write!(f, "connection {conn}: {error}"),
         }
     }

@@ -6,6 +6,7 @@
 mod bare_echo;
 mod check;
 mod cli;
+mod compare;
 mod connection;
 mod envelope;
 mod error;
@@ -75,6 +76,7 @@ fn dispatch(command: Command) -> Result<bool> {
             run(scenario, target, &args.target)
         }
         Command::BareEcho(args) => bare_echo(&args),
+        Command::Compare(args) => compare::compare(&args),
     }
 }
 
@@ -101,7 +103,7 @@ fn bare_echo(args: &BareEchoArgs) -> Result<bool> {
     prepare(args.pin)?;
     let serve = || {
         let server = BareEcho::bind(args.port)?;
-        println!("bare-echo port {} pid {}", server.port()?, std::process::id());
+        println!("listening on {}", server.port()?);
         std::io::stdout().flush()?;
         server.run()
     };
