@@ -12,6 +12,7 @@ use crate::frame::MAX_PAYLOAD;
 use crate::measure::SECOND_NS;
 use crate::reactor::{Dialect, Target};
 use crate::scenarios::{Layout, Pace, Timing};
+use crate::socket_io;
 
 /// Bytes of messages that an open loop may have under way, as bound for `--max-under-way`.
 const MOST_BYTES_UNDER_WAY: usize = 256 << 20;
@@ -55,6 +56,9 @@ pub struct TargetArgs {
     /// Path to connect to, instead of the URL's
     #[arg(long)]
     path: Option<String>,
+    /// Speak Socket.IO, at its usual path
+    #[arg(long)]
+    socket_io: bool,
     /// Process id of the server: its CPU and memory are reported
     #[arg(long)]
     server_pid: Option<u32>,
@@ -171,6 +175,7 @@ impl TargetArgs {
     /// The target for messages of this length, with room for `opening` connections to open at the same time.
     pub fn target(&self, dialect: Dialect, message_bytes: usize) -> Result<Target> {
         let (host, path) = split_url(&self.url)?;
+        let (dialect, path) = if self.socket_io { (Dialect::SocketIo, socket_io::PATH) } else { (dialect, path) };
         if self.opening_at_once == 0 {
             return settings("--opening-at-once must be at least 1");
         }

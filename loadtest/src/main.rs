@@ -17,6 +17,7 @@ mod procfs;
 mod reactor;
 mod report;
 mod scenarios;
+mod socket_io;
 #[cfg(test)]
 mod stand_in;
 mod sys;

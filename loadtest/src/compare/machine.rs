@@ -1,6 +1,7 @@
 //! What was measured on and with: the machine, and the versions of all programs.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use super::peers::{self, Part, Peer};
@@ -58,6 +59,7 @@ fn field(path: &str, name: &str) -> Option<String> {
 fn version(part: Part) -> String {
     match part {
         Part::Node => format!("node {}", first_line(Command::new("node").arg("--version")).trim_start_matches('v')),
+        Part::Crate(name) => format!("{name} {}", crate_version(name)),
         Part::Npm(name) => format!("{name} {}", npm_version(name)),
     }
 }
@@ -66,6 +68,15 @@ fn npm_version(name: &str) -> String {
     let text = fs::read_to_string(peers::folder().join("node_modules").join(name).join("package.json"));
     let package: Option<serde_json::Value> = text.ok().and_then(|text| serde_json::from_str(&text).ok());
     package.and_then(|package| Some(package["version"].as_str()?.to_owned())).unwrap_or_else(|| "?".into())
+}
+
+/// The version that the lock file names.
+fn crate_version(name: &str) -> String {
+    let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock");
+    let text = fs::read_to_string(lock).unwrap_or_default();
+    let start = format!("name = \"{name}\"\nversion = \"");
+    let found = text.split_once(&start).and_then(|(_, rest)| rest.split('"').next());
+    found.unwrap_or("?").to_owned()
 }
 
 fn first_line(command: &mut Command) -> String {
@@ -81,6 +92,8 @@ mod tests {
     fn the_machine_is_described() {
         let lines = description(peers::PEERS.iter());
         assert!(lines[0].contains("GiB") && lines[0].contains("Linux"), "{lines:?}");
+        assert_eq!(crate_version("no such crate"), "?");
+        assert!(crate_version("mio").starts_with("1."));
         assert!(lines[1].starts_with("rustc 1."), "{lines:?}");
     }
 }

@@ -16,6 +16,8 @@ pub struct Peer {
     program: Program,
     /// Whether it knows sessions. One without can only send a message back to its sender.
     pub has_sessions: bool,
+    /// Arguments that the harness needs to speak with it.
+    pub dialect: &'static [&'static str],
     /// The parts whose versions matter.
     pub parts: &'static [Part],
 }
@@ -27,6 +29,7 @@ enum Program {
     Bare,
     Node(&'static str),
     Bun(&'static str),
+    Rust(&'static str),
 }
 
 /// Something with a version.
@@ -34,17 +37,26 @@ enum Program {
 pub enum Part {
     Node,
     Npm(&'static str),
+    Crate(&'static str),
 }
 
 /// All servers, in the order in which they are shown.
 pub const PEERS: &[Peer] = &[
-    Peer { name: SUBJECT, title: "Hashi", program: Program::Hashi, has_sessions: true, parts: &[] },
-    Peer { name: "bare", title: "bare epoll loop", program: Program::Bare, has_sessions: false, parts: &[] },
+    Peer { name: SUBJECT, title: "Hashi", program: Program::Hashi, has_sessions: true, dialect: &[], parts: &[] },
+    Peer {
+        name: "bare",
+        title: "bare epoll loop",
+        program: Program::Bare,
+        has_sessions: false,
+        dialect: &[],
+        parts: &[],
+    },
     Peer {
         name: "node-ws",
         title: "Node, ws and Express",
         program: Program::Node("node-ws.js"),
         has_sessions: true,
+        dialect: &[],
         parts: &[Part::Node, Part::Npm("ws"), Part::Npm("express"), Part::Npm("bufferutil")],
     },
     Peer {
@@ -52,7 +64,32 @@ pub const PEERS: &[Peer] = &[
         title: "Bun's server",
         program: Program::Bun("bun.js"),
         has_sessions: true,
+        dialect: &[],
         parts: &[Part::Npm("bun")],
+    },
+    Peer {
+        name: "tungstenite",
+        title: "tokio-tungstenite",
+        program: Program::Rust("hashi-peer-tungstenite"),
+        has_sessions: true,
+        dialect: &[],
+        parts: &[Part::Crate("tokio"), Part::Crate("tokio-tungstenite")],
+    },
+    Peer {
+        name: "fastwebsockets",
+        title: "fastwebsockets",
+        program: Program::Rust("hashi-peer-fastwebsockets"),
+        has_sessions: true,
+        dialect: &[],
+        parts: &[Part::Crate("tokio"), Part::Crate("fastwebsockets"), Part::Crate("hyper")],
+    },
+    Peer {
+        name: "socket.io",
+        title: "Node, Socket.IO",
+        program: Program::Node("socketio.js"),
+        has_sessions: true,
+        dialect: &["--socket-io"],
+        parts: &[Part::Node, Part::Npm("socket.io")],
     },
 ];
 
@@ -90,6 +127,7 @@ impl Peer {
             Program::Hashi => hashi(&places.hashi, port),
             Program::Bare => with_args(&places.harness, &["bare-echo", "--port", &port.to_string()]),
             Program::Node(script) => scripted(Path::new("node"), script, port),
+            Program::Rust(name) => with_args(&places.harness.with_file_name(name), &[&port.to_string()]),
             Program::Bun(script) => scripted(&folder().join("node_modules/.bin/bun"), script, port),
         }
     }

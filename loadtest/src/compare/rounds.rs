@@ -70,7 +70,8 @@ impl Bench {
             Some(server) => server,
             None => self.start(turn.peer)?,
         };
-        let run = |args: &&[&str]| process::run_harness(self.harness(&server, args, seconds), limit(seconds));
+        let run =
+            |args: &&[&str]| process::run_harness(self.harness(turn.peer, &server, args, seconds), limit(seconds));
         let outcome: Outcome = plan.steps.iter().map(run).collect();
         // One that failed may still be busy with what it was sent.
         if !plan.is_fresh && outcome.is_ok() && server.is_running() {
@@ -86,9 +87,9 @@ impl Bench {
         Server::start(command, self.last_port, self.server_cpu, log).map_err(|error| LoadError::Peer(peer.name, error))
     }
 
-    fn harness(&self, server: &Server, args: &[&str], seconds: f64) -> Command {
+    fn harness(&self, peer: &Peer, server: &Server, args: &[&str], seconds: f64) -> Command {
         let mut command = Command::new(&self.places.harness);
-        command.args(args).args(["--json", "--connect-timeout-seconds", "30"]);
+        command.args(args).args(peer.dialect).args(["--json", "--connect-timeout-seconds", "30"]);
         command.arg("--url").arg(format!("ws://127.0.0.1:{}/ws", server.port));
         command.arg("--server-pid").arg(server.pid().to_string());
         command.arg("--pin").arg(self.harness_cpu.to_string());
