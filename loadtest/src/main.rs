@@ -7,6 +7,8 @@ mod bare_echo;
 mod check;
 mod cli;
 mod compare;
+#[cfg(test)]
+mod conformance;
 mod connection;
 mod envelope;
 mod error;

@@ -131,9 +131,9 @@ fn after<'a>(text: &'a str, name: &str) -> &'a str {
     &rest[..rest.find('"').unwrap()]
 }
 
-const TIMING: Timing = Timing { warmup_ns: 20_000_000, measured_ns: 200_000_000 };
+pub const TIMING: Timing = Timing { warmup_ns: 20_000_000, measured_ns: 200_000_000 };
 
-fn target(address: SocketAddr, dialect: Dialect) -> Target {
+pub fn target(address: SocketAddr, dialect: Dialect) -> Target {
     Target {
         address,
         host: address.to_string(),

@@ -1,25 +1,25 @@
-//! What the peers in Rust share: the envelope, the sessions, and what a connection does with a message. Their programs in `bin/`
-//! differ by the WebSocket library alone.
+//! The peers in Rust: `tungstenite` and `fastwebsockets`, which differ by the library alone. They share the envelope, the sessions,
+//! and what a connection does with a message.
 //!
 //! Checked is what every peer checks: `id`, `type`, `payload`, `priority`, `sessionId`. The rest of the protocol (acks, keys,
 //! limits of queues, reserved types) is left out.
 
 mod client;
 mod envelope;
+pub mod fastwebsockets;
 mod sessions;
+pub mod tungstenite;
 
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
-pub use client::Client;
-pub use envelope::Envelope;
-pub use sessions::Sessions;
+pub use tokio::net::TcpListener;
 
 /// The subprotocol that every peer names.
 pub const SUBPROTOCOL: &str = "hashi.v1";
@@ -30,27 +30,23 @@ pub const HEARTBEAT: Duration = Duration::from_secs(30);
 
 const BACKLOG: u32 = 4096;
 
-/// Serves on the port that the first argument (0 takes a free one) or `PORT` names, on one thread, until SIGTERM. Each connection
-/// is a task of its own.
-pub fn serve<F: Future<Output = ()> + Send + 'static>(connection: impl Fn(TcpStream) -> F) -> io::Result<()> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+/// Serves until SIGTERM on the port that the first argument (0 takes a free one) or `PORT` names.
+pub fn main<F: Future<Output = io::Result<()>>>(serve: impl FnOnce(TcpListener) -> F) -> io::Result<()> {
+    let port = port()?;
+    run(port, |listener| async {
+        println!("listening on {}", listener.local_addr()?.port());
         let mut end = signal(SignalKind::terminate())?;
         tokio::select! {
-            result = accept(connection) => result,
+            result = serve(listener) => result,
             _ = end.recv() => Ok(()),
         }
     })
 }
 
-async fn accept<F: Future<Output = ()> + Send + 'static>(connection: impl Fn(TcpStream) -> F) -> io::Result<()> {
-    let listener = listen(port()?)?;
-    println!("listening on {}", listener.local_addr()?.port());
-    loop {
-        let (socket, _) = listener.accept().await?;
-        socket.set_nodelay(true)?;
-        tokio::spawn(connection(socket));
-    }
+/// Listens on a port of the loopback address and serves on this thread, where each connection is a task.
+pub fn run<F: Future<Output = io::Result<()>>>(port: u16, serve: impl FnOnce(TcpListener) -> F) -> io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async { serve(listen(port)?).await })
 }
 
 fn listen(port: u16) -> io::Result<TcpListener> {
@@ -58,6 +54,12 @@ fn listen(port: u16) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
     socket.listen(BACKLOG)
+}
+
+async fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
+    let (socket, _) = listener.accept().await?;
+    socket.set_nodelay(true)?;
+    Ok(socket)
 }
 
 fn port() -> io::Result<u16> {

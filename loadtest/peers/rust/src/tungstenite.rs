@@ -1,7 +1,5 @@
 //! Peer: tokio-tungstenite on one thread of tokio.
 //!
-//!     hashi-peer-tungstenite PORT
-//!
 //! Fast settings: what is queued for a connection is fed to the library and flushed once; a message of a fan-out is one shared
 //! buffer; the read buffer is smaller than the library's 128 KiB, which it allocates for each connection at once.
 
@@ -11,8 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
-use hashi_peers::{Client, HEARTBEAT, MAX_MESSAGE_BYTES, SUBPROTOCOL, Sessions};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{self, Instant};
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
@@ -21,23 +18,24 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 
+use crate::client::Client;
+use crate::sessions::Sessions;
+use crate::{HEARTBEAT, MAX_MESSAGE_BYTES, SUBPROTOCOL};
+
 type Sink = SplitSink<WebSocketStream<TcpStream>, Message>;
 type Stream = SplitStream<WebSocketStream<TcpStream>>;
 
 const READ_BUFFER: usize = 16 * 1024;
 
-fn main() -> io::Result<()> {
+/// Serves until accepting fails. A connection that breaks concerns nobody else.
+pub async fn serve(listener: TcpListener) -> io::Result<()> {
     let sessions = Sessions::default();
-    hashi_peers::serve(move |socket| {
-        let connection = serve(socket, sessions.clone());
-        async {
-            // A connection that breaks concerns nobody else.
-            let _ = connection.await;
-        }
-    })
+    loop {
+        tokio::spawn(connection(crate::accept(&listener).await?, sessions.clone()));
+    }
 }
 
-async fn serve(socket: TcpStream, sessions: Sessions<Message>) -> Result<(), Error> {
+async fn connection(socket: TcpStream, sessions: Sessions<Message>) -> Result<(), Error> {
     let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER).max_message_size(Some(MAX_MESSAGE_BYTES));
     let (sink, stream) = accept_hdr_async_with_config(socket, name_subprotocol, Some(config)).await?.split();
     let (outbox, queue) = unbounded_channel();

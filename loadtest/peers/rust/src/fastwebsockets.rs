@@ -1,7 +1,5 @@
 //! Peer: fastwebsockets on one thread of tokio, upgraded by hyper.
 //!
-//!     hashi-peer-fastwebsockets PORT
-//!
 //! Fast settings: what is queued for a connection is gathered in a buffer and flushed once (the library itself writes each frame
 //! at once); a message of a fan-out is one shared buffer.
 
@@ -13,7 +11,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use fastwebsockets::upgrade::{UpgradeFut, upgrade};
 use fastwebsockets::{FragmentCollectorRead, Frame, OpCode, Payload, WebSocketError, WebSocketWrite};
-use hashi_peers::{Client, HEARTBEAT, MAX_MESSAGE_BYTES, SUBPROTOCOL, Sessions};
 use http_body_util::Empty;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL};
@@ -23,9 +20,13 @@ use hyper::upgrade::Upgraded;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{BufWriter, ReadHalf, WriteHalf};
-use tokio::net::TcpStream;
+use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{self, Instant};
+
+use crate::client::Client;
+use crate::sessions::Sessions;
+use crate::{HEARTBEAT, MAX_MESSAGE_BYTES, SUBPROTOCOL};
 
 /// A frame to send; a clone shares its bytes.
 #[derive(Debug, Clone)]
@@ -36,22 +37,21 @@ struct Outgoing {
 
 const PING: Outgoing = Outgoing { opcode: OpCode::Ping, payload: Bytes::new() };
 
+/// Holds what a fan-out with 32 messages in flight queues.
+const WRITE_BUFFER: usize = 16 * 1024;
+
 type Reader = FragmentCollectorRead<ReadHalf<TokioIo<Upgraded>>>;
 type Writer = WebSocketWrite<BufWriter<WriteHalf<TokioIo<Upgraded>>>>;
 
-fn main() -> io::Result<()> {
+/// Serves until accepting fails. A connection that breaks concerns nobody else.
+pub async fn serve(listener: TcpListener) -> io::Result<()> {
     let sessions = Sessions::default();
-    hashi_peers::serve(move |socket| {
+    loop {
+        let socket = crate::accept(&listener).await?;
         let sessions = sessions.clone();
-        async { answer_requests(socket, sessions).await }
-    })
-}
-
-async fn answer_requests(socket: TcpStream, sessions: Sessions<Outgoing>) {
-    let service = service_fn(move |request| future::ready(answer(request, &sessions)));
-    let connection = http1::Builder::new().serve_connection(TokioIo::new(socket), service).with_upgrades();
-    // A connection that breaks concerns nobody else.
-    let _ = connection.await;
+        let service = service_fn(move |request| future::ready(answer(request, &sessions)));
+        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(socket), service).with_upgrades());
+    }
 }
 
 fn answer(mut request: Request<Incoming>, sessions: &Sessions<Outgoing>) -> Result<Response<Empty<Bytes>>, Infallible> {
@@ -61,16 +61,16 @@ fn answer(mut request: Request<Incoming>, sessions: &Sessions<Outgoing>) -> Resu
         return Ok(refusal);
     };
     response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
-    tokio::spawn(serve(upgraded, sessions.clone()));
+    tokio::spawn(connection(upgraded, sessions.clone()));
     Ok(response)
 }
 
-async fn serve(upgraded: UpgradeFut, sessions: Sessions<Outgoing>) -> Result<(), WebSocketError> {
+async fn connection(upgraded: UpgradeFut, sessions: Sessions<Outgoing>) -> Result<(), WebSocketError> {
     let mut socket = upgraded.await?;
     socket.set_max_message_size(MAX_MESSAGE_BYTES);
     let (reader, writer) = socket.split(|stream| {
         let (reader, writer) = tokio::io::split(stream);
-        (reader, BufWriter::new(writer))
+        (reader, BufWriter::with_capacity(WRITE_BUFFER, writer))
     });
     let (outbox, queue) = unbounded_channel();
     let heard = Arc::new(AtomicBool::new(true));
