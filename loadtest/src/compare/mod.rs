@@ -104,7 +104,7 @@ fn reaches_bars(results: &Results) -> bool {
 
 /// Prints a scenario's results, and writes them into the document at once: a later failure does not lose them.
 fn show(args: &CompareArgs, results: &Results) -> Result<()> {
-    let when = format!("{}, build {}", machine::today(), machine::commit());
+    let when = format!("measured on {} with build {}", machine::today(), machine::commit());
     let section = Section::new(results, &when);
     println!("{}", section.text());
     write_part(args, results.plan.name, &section.markdown())

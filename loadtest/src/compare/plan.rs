@@ -17,6 +17,13 @@ pub struct Plan {
     pub needs_sessions: bool,
 }
 
+impl Plan {
+    /// Whether it asks how much the server can carry: neither by a schedule, nor idle.
+    pub fn seeks_limit(&self) -> bool {
+        self.figures.first().is_some_and(|figure| figure.name.ends_with("/s"))
+    }
+}
+
 /// A figure of a round.
 #[derive(Debug)]
 pub struct Figure {
@@ -40,9 +47,11 @@ const MESSAGES: Figure = figure("messages/s", "messages_per_second", 0);
 const DELIVERIES: Figure = figure("deliveries/s", "deliveries_per_second", 0);
 const CPU_PER_MESSAGE: Figure = figure("CPU µs/message", "server_cpu_us_per_message", 3);
 const CPU_PER_DELIVERY: Figure = figure("CPU µs/delivery", "server_cpu_us_per_delivery", 3);
-const CPU_PERCENT: Figure = figure("CPU %", "server_cpu_percent", 2);
+pub const CPU_PERCENT: Figure = figure("CPU %", "server_cpu_percent", 2);
 const P50: Figure = figure("p50 µs", "latency_p50_us", 0);
 const P99: Figure = figure("p99 µs", "latency_p99_us", 0);
+
+pub const HARNESS_CPU: Figure = figure("harness CPU %", "harness_cpu_percent", 0);
 
 const fn figure(name: &'static str, of: &'static str, decimals: usize) -> Figure {
     Figure { name, source: Source::Of((0, of)), decimals }

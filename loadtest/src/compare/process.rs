@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -52,8 +53,7 @@ impl Server {
         self.process.0.id()
     }
 
-    /// Whether it still runs.
-    pub fn is_running(&mut self) -> bool {
+    fn is_running(&mut self) -> bool {
         matches!(self.process.0.try_wait(), Ok(None))
     }
 
@@ -106,11 +106,11 @@ pub fn free_port(after: u16) -> io::Result<u16> {
     candidates.into_iter().find(is_free).ok_or_else(|| io::Error::other("no port is free"))
 }
 
-/// Runs the harness to its end, at most for so long; the figures it printed, or why there are none that count.
-pub fn run_harness(mut command: Command, limit: Duration) -> Result<Value, String> {
+/// Runs the harness to its end, at most for so long and until `stop`; the figures it printed, or why there are none that count.
+pub fn run_harness(mut command: Command, limit: Duration, stop: &AtomicBool) -> Result<Value, String> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process = command.spawn().map(Process).map_err(|error| error.to_string())?;
-    wait(&mut process.0, limit)?;
+    wait(&mut process.0, limit, stop)?;
     // What it prints is far smaller than a pipe holds, so it could end without being read.
     let (printed, complaint) = (rest(process.0.stdout.take()), rest(process.0.stderr.take()));
     let Ok(figures) = serde_json::from_str::<Value>(&printed) else {
@@ -119,9 +119,9 @@ pub fn run_harness(mut command: Command, limit: Duration) -> Result<Value, Strin
     if figures["passed"] == true { Ok(figures) } else { Err(failures(&figures)) }
 }
 
-fn wait(child: &mut Child, limit: Duration) -> Result<(), String> {
+fn wait(child: &mut Child, limit: Duration, stop: &AtomicBool) -> Result<(), String> {
     let limit = Instant::now() + limit;
-    while Instant::now() < limit {
+    while Instant::now() < limit && !stop.load(Ordering::Relaxed) {
         match child.try_wait() {
             Ok(None) => thread::sleep(LOOK_INTERVAL),
             Ok(Some(_)) => return Ok(()),
@@ -181,13 +181,16 @@ mod tests {
 
     #[test]
     fn only_figures_of_a_run_that_passed_count() {
-        let run = |script: &str| run_harness(shell(script), Duration::from_secs(60));
+        let run = |script: &str| run_harness(shell(script), Duration::from_secs(60), &AtomicBool::new(false));
         assert_eq!(run(r#"echo '{"messages":7,"passed":true}'"#).unwrap()["messages"], 7);
         let failed = run(r#"echo '{"passed":false,"failures":["2 lost","1 twice"]}'; exit 1"#);
         assert_eq!(failed.unwrap_err(), "2 lost, 1 twice");
         assert_eq!(run("echo refused >&2; exit 1").unwrap_err(), "refused");
-        let endless = run_harness(shell("exec sleep 60"), Duration::from_millis(1));
-        assert!(endless.unwrap_err().contains("in time"));
+        for (limit_ms, stopped) in [(1, false), (60_000, true)] {
+            let endless = shell("exec sleep 60");
+            let outcome = run_harness(endless, Duration::from_millis(limit_ms), &AtomicBool::new(stopped));
+            assert!(outcome.unwrap_err().contains("in time"));
+        }
     }
 
     #[test]

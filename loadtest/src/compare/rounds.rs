@@ -4,7 +4,12 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 
 use super::peers::{Peer, Places};
 use super::plan::Plan;
@@ -23,6 +28,8 @@ pub struct Bench {
     pub harness_cpu: usize,
     logs: PathBuf,
     last_port: u16,
+    /// Set when the process is asked to end: servers must not outlive it.
+    stop: Arc<AtomicBool>,
 }
 
 /// One peer during a scenario.
@@ -35,7 +42,11 @@ impl Bench {
     pub fn new(places: Places, server_cpu: usize, harness_cpu: usize) -> Result<Self> {
         let logs = std::env::temp_dir().join(format!("hashi-compare-{}", std::process::id()));
         fs::create_dir_all(&logs).map_err(|error| LoadError::System("the folder of logs", error))?;
-        Ok(Self { places, server_cpu, harness_cpu, logs, last_port: 0 })
+        let stop = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            flag::register(signal, stop.clone()).map_err(|error| LoadError::System("signals", error))?;
+        }
+        Ok(Self { places, server_cpu, harness_cpu, logs, last_port: 0, stop })
     }
 
     /// Runs so many rounds of a scenario.
@@ -66,17 +77,19 @@ impl Bench {
 
     /// All steps of one peer, with the server that an earlier turn has kept or a new one.
     fn turn(&mut self, plan: &Plan, turn: &mut Turn, seconds: f64) -> Result<Outcome> {
-        let mut server = match turn.server.take() {
+        let server = match turn.server.take() {
             Some(server) => server,
             None => self.start(turn.peer)?,
         };
-        let run =
-            |args: &&[&str]| process::run_harness(self.harness(turn.peer, &server, args, seconds), limit(seconds));
+        let run = |args: &&[&str]| {
+            process::run_harness(self.harness(turn.peer, &server, args, seconds), limit(seconds), &self.stop)
+        };
         let outcome: Outcome = plan.steps.iter().map(run).collect();
-        // One that failed may still be busy with what it was sent.
-        if !plan.is_fresh && outcome.is_ok() && server.is_running() {
-            turn.server = Some(server);
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(LoadError::Interrupted);
         }
+        // One that failed may have ended, or be busy still with what it was sent.
+        turn.server = (!plan.is_fresh && outcome.is_ok()).then_some(server);
         Ok(outcome)
     }
 
