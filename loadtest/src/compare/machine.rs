@@ -45,8 +45,10 @@ fn memory() -> String {
     kib.map_or_else(|| "an unknown amount".into(), |kib| format!("{:.0} GiB", kib / f64::from(1 << 20)))
 }
 
+/// The kernel's version, without what its builder has put behind it.
 fn kernel() -> String {
-    fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    release.trim().split('-').next().unwrap_or_default().to_owned()
 }
 
 /// The value of the first line `name : value` of a file.
