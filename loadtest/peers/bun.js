@@ -28,7 +28,7 @@ function leave(socket) {
 function publish(message, sender) {
   const { identity, session: own } = sender.data;
   const session = message.sessionId === undefined ? own : sessions.get(message.sessionId);
-  if (!session) return;
+  if (!session) return; // Nobody is in it.
   const text = JSON.stringify(envelope.relayed(message, session.name, ++session.seq, identity.user));
   // A socket's own `publish` leaves the socket itself out.
   if (message.echo ?? identity.echo) server.publish(session.name, text);
@@ -64,16 +64,15 @@ function onMessage(socket, data) {
 }
 
 function upgrade(request, server) {
-  const isWebSocket = new URL(request.url).pathname === '/ws';
   const headers = { 'Sec-WebSocket-Protocol': envelope.SUBPROTOCOL };
-  if (isWebSocket && server.upgrade(request, { headers, data: {} })) return undefined;
-  return new Response('There is nothing here.', { status: 404 });
+  if (server.upgrade(request, { headers, data: {} })) return undefined;
+  return new Response('This speaks WebSocket.', { status: 426 });
 }
 
 const server = Bun.serve({
   port: envelope.port(),
   hostname: '127.0.0.1',
-  fetch: upgrade,
+  routes: { '/ws': upgrade },
   websocket: {
     perMessageDeflate: false,
     maxPayloadLength: envelope.MAX_MESSAGE_BYTES,

@@ -37,29 +37,29 @@ function isPriority(value) {
   return value === 'normal' || value === 'high' || value === 'low';
 }
 
-function require(holds, field) {
+function ensure(holds, field) {
   if (!holds) throw new BadMessage(field);
 }
 
 /** Throws `BadMessage` unless the message is a whole envelope. */
 export function check(message) {
-  require(isObject(message), 'message');
+  ensure(isObject(message), 'message');
   const { id, type, payload, priority, sessionId } = message;
-  require(typeof id === 'string' && id.length >= 1 && id.length <= 128, 'id');
-  require(typeof type === 'string' && TYPE.test(type), 'type');
-  require(payload !== undefined, 'payload');
-  require(priority === undefined || isPriority(priority), 'priority');
-  require(sessionId === undefined || (typeof sessionId === 'string' && SESSION.test(sessionId)), 'sessionId');
+  ensure(typeof id === 'string' && id.length >= 1 && id.length <= 128, 'id');
+  ensure(typeof type === 'string' && TYPE.test(type), 'type');
+  ensure(payload !== undefined, 'payload');
+  ensure(priority === undefined || isPriority(priority), 'priority');
+  ensure(sessionId === undefined || (typeof sessionId === 'string' && SESSION.test(sessionId)), 'sessionId');
 }
 
 /** Who an `authentication` message says the connection is: `{user, session, echo}`. */
 export function identity(message) {
   const { payload } = message;
-  require(isObject(payload), 'payload');
+  ensure(isObject(payload), 'payload');
   const { token, sessionId = message.sessionId, echo = true } = payload;
-  require(typeof token === 'string' && TOKEN.test(token), 'payload.token');
-  require(typeof sessionId === 'string' && SESSION.test(sessionId), 'payload.sessionId');
-  require(typeof echo === 'boolean', 'payload.echo');
+  ensure(typeof token === 'string' && TOKEN.test(token), 'payload.token');
+  ensure(typeof sessionId === 'string' && SESSION.test(sessionId), 'payload.sessionId');
+  ensure(typeof echo === 'boolean', 'payload.echo');
   return { user: token, session: sessionId, echo };
 }
 

@@ -28,10 +28,10 @@ function leave(socket) {
 
 function publish(message, sender) {
   const session = message.sessionId === undefined ? sender.session : sessions.get(message.sessionId);
-  if (!session) return;
-  const echo = message.echo ?? sender.identity.echo;
-  const text = envelope.relayed(message, session.name, ++session.seq, sender.identity.user);
-  const bytes = Buffer.from(JSON.stringify(text));
+  if (!session) return; // Nobody is in it.
+  const { user, echo: usual } = sender.identity;
+  const echo = message.echo ?? usual;
+  const bytes = Buffer.from(JSON.stringify(envelope.relayed(message, session.name, ++session.seq, user)));
   for (const member of session.members) {
     if ((echo || member !== sender) && member.readyState === WebSocket.OPEN) member.send(bytes, TEXT);
   }

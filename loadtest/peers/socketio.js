@@ -16,10 +16,9 @@ function publish(message, sender) {
   const session = message.sessionId ?? own;
   const seq = (positions.get(session) ?? 0) + 1;
   positions.set(session, seq);
-  const text = envelope.relayed(message, session, seq, user);
   // A socket's own `to` leaves the socket itself out.
   const receivers = (message.echo ?? wanted) ? io.to(session) : sender.to(session);
-  receivers.emit('message', text);
+  receivers.emit('message', envelope.relayed(message, session, seq, user));
 }
 
 function authenticate(message, socket) {

@@ -1,7 +1,10 @@
 //! The bars: what a comparison should show.
 
+use super::peers::SUBJECT;
 use super::plan::{Figure, Plan};
 use super::results::Results;
+
+use Bound::{AtLeast, AtMost};
 
 /// One bar: a figure of the subject, or its ratio to a peer's, and where it should be.
 #[derive(Debug)]
@@ -17,8 +20,6 @@ pub enum Bound {
     AtLeast(f64),
     AtMost(f64),
 }
-
-use Bound::{AtLeast, AtMost};
 
 /// All bars, in the order of the scenarios.
 pub const BARS: &[Bar] = &[
@@ -62,7 +63,7 @@ impl Bar {
         let figure = self.figure(results.plan)?;
         let spread = match self.against {
             Some(peer) => results.ratio(peer, figure),
-            None => results.spread(super::peers::SUBJECT, figure),
+            None => results.spread(SUBJECT, figure),
         };
         spread.map(|spread| spread.median)
     }

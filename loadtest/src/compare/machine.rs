@@ -14,7 +14,8 @@ pub fn today() -> String {
 /// The commit of this source tree, marked when files differ from it.
 pub fn commit() -> String {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-    first_line(Command::new("git").args(["-C", root, "describe", "--always", "--dirty", "--exclude=*"]))
+    let name = first_line(Command::new("git").args(["-C", root, "describe", "--always", "--dirty", "--exclude=*"]));
+    name.unwrap_or_else(|| "unknown".into())
 }
 
 /// Lines that name the machine and the versions of what was compared.
@@ -25,10 +26,11 @@ pub fn description<'a>(peers: impl Iterator<Item = &'a Peer>) -> Vec<String> {
             parts.push(*part);
         }
     }
-    let versions: Vec<String> = parts.into_iter().map(version).collect();
+    let rust = first_line(Command::new("rustc").arg("--version")).unwrap_or_default();
+    let versions: Vec<String> = [rust].into_iter().chain(parts.into_iter().filter_map(version)).collect();
     vec![
         format!("{} cores of {}, {} of memory, Linux {}", cores(), processor(), memory(), kernel()),
-        format!("{}, {}", first_line(Command::new("rustc").arg("--version")), versions.join(", ")),
+        versions.join(", "),
     ]
 }
 
@@ -58,32 +60,34 @@ fn field(path: &str, name: &str) -> Option<String> {
     Some(value.trim().to_owned())
 }
 
-fn version(part: Part) -> String {
+/// The name and version of a part; `None` when it is not there.
+fn version(part: Part) -> Option<String> {
     match part {
-        Part::Node => format!("node {}", first_line(Command::new("node").arg("--version")).trim_start_matches('v')),
-        Part::Crate(name) => format!("{name} {}", crate_version(name)),
-        Part::Npm(name) => format!("{name} {}", npm_version(name)),
+        Part::Node => {
+            let version = first_line(Command::new("node").arg("--version"))?;
+            Some(format!("node {}", version.trim_start_matches('v')))
+        }
+        Part::Crate(name) => Some(format!("{name} {}", crate_version(name)?)),
+        Part::Npm(name) => Some(format!("{name} {}", npm_version(name)?)),
     }
 }
 
-fn npm_version(name: &str) -> String {
-    let text = fs::read_to_string(peers::folder().join("node_modules").join(name).join("package.json"));
-    let package: Option<serde_json::Value> = text.ok().and_then(|text| serde_json::from_str(&text).ok());
-    package.and_then(|package| Some(package["version"].as_str()?.to_owned())).unwrap_or_else(|| "?".into())
+fn npm_version(name: &str) -> Option<String> {
+    let path = peers::folder().join("node_modules").join(name).join("package.json");
+    let package: serde_json::Value = serde_json::from_str(&fs::read_to_string(path).ok()?).ok()?;
+    Some(package["version"].as_str()?.to_owned())
 }
 
 /// The version that the lock file names.
-fn crate_version(name: &str) -> String {
-    let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock");
-    let text = fs::read_to_string(lock).unwrap_or_default();
-    let start = format!("name = \"{name}\"\nversion = \"");
-    let found = text.split_once(&start).and_then(|(_, rest)| rest.split('"').next());
-    found.unwrap_or("?").to_owned()
+fn crate_version(name: &str) -> Option<String> {
+    let lock = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock")).ok()?;
+    let (_, rest) = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?;
+    Some(rest.split('"').next()?.to_owned())
 }
 
-fn first_line(command: &mut Command) -> String {
-    let output = command.output().map(|output| output.stdout).unwrap_or_default();
-    String::from_utf8_lossy(&output).lines().next().unwrap_or("?").to_owned()
+fn first_line(command: &mut Command) -> Option<String> {
+    let output = command.output().ok()?.stdout;
+    Some(String::from_utf8_lossy(&output).lines().next()?.to_owned())
 }
 
 #[cfg(test)]
@@ -94,8 +98,8 @@ mod tests {
     fn the_machine_is_described() {
         let lines = description(peers::PEERS.iter());
         assert!(lines[0].contains("GiB") && lines[0].contains("Linux"), "{lines:?}");
-        assert_eq!(crate_version("no such crate"), "?");
-        assert!(crate_version("mio").starts_with("1."));
+        assert_eq!(crate_version("no such crate"), None);
+        assert!(crate_version("mio").unwrap().starts_with("1."));
         assert!(lines[1].starts_with("rustc 1."), "{lines:?}");
     }
 }

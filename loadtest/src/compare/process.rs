@@ -97,13 +97,11 @@ fn start_on(command: &mut Command, cpu: usize) -> io::Result<Process> {
     thread::scope(|scope| scope.spawn(start).join().unwrap_or_else(|_| Err(io::Error::other("the thread panicked"))))
 }
 
-/// A port on which nothing listens. Each call looks behind the last one's, so that a port rests between two servers.
-pub fn free_port(after: u16) -> io::Result<u16> {
-    let count = PORTS.len() as u16;
-    let first = after.saturating_sub(PORTS.start) % count + 1;
-    let candidates = (0..count).map(|step| PORTS.start + (first + step) % count);
+/// A port on which nothing listens: the next behind the last one, so that a port rests between two servers.
+pub fn free_port(last: u16) -> io::Result<u16> {
+    let next = last.max(PORTS.start) + 1;
     let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    candidates.into_iter().find(is_free).ok_or_else(|| io::Error::other("no port is free"))
+    (next..PORTS.end).chain(PORTS).find(is_free).ok_or_else(|| io::Error::other("no port is free"))
 }
 
 /// Runs the harness to its end, at most for so long and until `stop`; the figures it printed, or why there are none that count.

@@ -56,11 +56,7 @@ impl<T: Clone> Client<T> {
     fn publish(&self, message: &Envelope, from: &Identity) {
         let session = message.session.as_deref().unwrap_or(&from.session);
         let excluded = (!message.echo.unwrap_or(from.echo)).then_some(&self.outbox);
-        let is_known =
-            self.sessions.publish(session, excluded, |seq| (self.text)(message.relayed(session, seq, &from.user)));
-        if !is_known {
-            self.refuse("not_found", "There is nothing here.", Some(&message.id));
-        }
+        self.sessions.publish(session, excluded, |seq| (self.text)(message.relayed(session, seq, &from.user)));
     }
 
     fn refuse(&self, code: &str, message: &str, reply_to: Option<&str>) {
