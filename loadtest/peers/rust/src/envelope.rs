@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// A message of a client. serde refuses what is missing or comes twice.
@@ -62,6 +62,19 @@ struct Relayed<'a> {
     payload: &'a RawValue,
 }
 
+/// A message of the server's own.
+#[derive(Debug, Serialize)]
+struct Own<'a> {
+    id: String,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    timestamp: String,
+    priority: Priority,
+    #[serde(rename = "replyTo", skip_serializing_if = "Option::is_none")]
+    reply_to: Option<&'a str>,
+    payload: &'a Value,
+}
+
 impl Envelope<'_> {
     /// The name of the first member whose value is not allowed.
     pub fn wrong_member(&self) -> Option<&'static str> {
@@ -115,10 +128,10 @@ pub fn error(code: &str, message: &str, reply_to: Option<&str>) -> String {
     own("error", reply_to, &json!({ "code": code, "message": message }))
 }
 
-fn own(kind: &str, reply_to: Option<&str>, payload: &serde_json::Value) -> String {
-    let id = Uuid::now_v7();
-    json!({ "id": id.to_string(), "type": kind, "timestamp": now(), "priority": "high", "replyTo": reply_to, "payload": payload })
-        .to_string()
+fn own(kind: &str, reply_to: Option<&str>, payload: &Value) -> String {
+    let own =
+        Own { id: Uuid::now_v7().to_string(), kind, timestamp: now(), priority: Priority::High, reply_to, payload };
+    serde_json::to_string(&own).expect("ok because no part of it can fail to be written")
 }
 
 /// The time in UTC, in milliseconds.
@@ -158,7 +171,7 @@ mod tests {
         let text = r#"{"id":"1","type":"custom","payload":{"a": 1.0}}"#;
         let relayed = serde_json::from_str::<Envelope>(text).unwrap().relayed("s", 7, "u");
         assert!(relayed.contains(r#""priority":"normal","sessionId":"s","seq":7,"from":"u","payload":{"a": 1.0}}"#));
-        let value: serde_json::Value = serde_json::from_str(&relayed).unwrap();
+        let value: Value = serde_json::from_str(&relayed).unwrap();
         assert_eq!(value["timestamp"].as_str().unwrap().len(), "2026-05-01T12:34:56.789Z".len());
     }
 }
