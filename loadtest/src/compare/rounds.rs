@@ -23,9 +23,9 @@ const REST_LIMIT: Duration = Duration::from_secs(120);
 /// How a comparison runs.
 #[derive(Debug)]
 pub struct Bench {
-    pub places: Places,
-    pub server_cpu: usize,
-    pub harness_cpu: usize,
+    places: Places,
+    server_cpu: usize,
+    harness_cpu: usize,
     logs: PathBuf,
     last_port: u16,
     /// Set when the process is asked to end: servers must not outlive it.

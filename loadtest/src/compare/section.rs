@@ -2,7 +2,7 @@
 
 use super::bars::Bar;
 use super::peers::{Peer, SUBJECT};
-use super::plan::{CPU_PERCENT, Figure, HARNESS_CPU};
+use super::plan::{CPU_PERCENT, Figure, HARNESS_CPU_PERCENT};
 use super::results::Results;
 use super::statistics::Spread;
 use super::table::Table;
@@ -98,8 +98,8 @@ fn noise(results: &Results) -> Option<String> {
 /// Names the servers that were not busy while the harness was: they can carry more than it could send.
 fn harness_limit(results: &Results) -> Option<String> {
     let is_busy = |peer: &Peer, figure| results.spread(peer.name, figure).is_some_and(|cpu| cpu.median > BUSY_PERCENT);
-    let is_limited = |peer: &&&Peer| is_busy(peer, &HARNESS_CPU) && !is_busy(peer, &CPU_PERCENT);
-    let limited = results.peers.iter().filter(|_| results.plan.seeks_limit()).filter(is_limited);
+    let is_limited = |peer: &&&Peer| is_busy(peer, &HARNESS_CPU_PERCENT) && !is_busy(peer, &CPU_PERCENT);
+    let limited = results.peers.iter().filter(|_| results.plan.seeks_limit).filter(is_limited);
     let names: Vec<&str> = limited.map(|peer| peer.name).collect();
     (!names.is_empty()).then(|| format!("The harness, not the server, was the limit of: {}.", names.join(", ")))
 }
