@@ -39,13 +39,14 @@ valgrind:
 
 # The server beside a bare event loop, the limit of the machine. Some minutes, on two quiet cores.
 load:
-	cargo build --release -p hashi -p hashi-loadtest
+	cargo build --release
 	cargo run --release -p hashi-loadtest -- compare --peer bare
 
 # The server beside all its peers (loadtest/peers); writes PERF.md. About an hour, on two quiet cores.
 peers: node
 	npm ci --prefix loadtest/peers
-	cargo build --release --workspace
+	cargo build --release
+	cargo build --release -p hashi-peers
 	cargo run --release -p hashi-loadtest -- compare --write PERF.md
 
 # Some peers run on Node.
