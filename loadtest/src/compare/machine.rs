@@ -11,11 +11,17 @@ pub fn today() -> String {
     jiff::Timestamp::now().strftime("%F").to_string()
 }
 
-/// The commit of this source tree, marked when files differ from it.
+/// The commit of this source tree, marked when its files differ from it. Documents do not count: the results are written to one.
 pub fn commit() -> String {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-    let name = first_line(Command::new("git").args(["-C", root, "describe", "--always", "--dirty", "--exclude=*"]));
-    name.unwrap_or_else(|| "unknown".into())
+    let commit = first_line(git().args(["rev-parse", "--short", "HEAD"])).unwrap_or_else(|| "unknown".into());
+    let changed = first_line(git().args(["status", "--porcelain", "--untracked-files=no", "--", ":/", ":!/*.md"]));
+    if changed.is_some() { commit + " with changes" } else { commit }
+}
+
+fn git() -> Command {
+    let mut command = Command::new("git");
+    command.args(["-C", env!("CARGO_MANIFEST_DIR")]);
+    command
 }
 
 /// Lines that name the machine and the versions of what was compared.
