@@ -2,6 +2,7 @@
 //!
 //! A scenario (a state machine without sockets, in `scenarios`) says what to do; the reactor does it on one thread with
 //! all connections as rows of one table; `measure`, `check` and `report` are apart from both.
+//! `compare` starts servers and runs this program against each.
 
 mod bare_echo;
 mod check;

@@ -154,3 +154,31 @@ fn with_args(program: &Path, args: &[&str]) -> Command {
     command.args(args);
     command
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_peers_name_exists() {
+        let package = std::fs::read_to_string(folder().join("package.json")).unwrap();
+        let manifest = std::fs::read_to_string(folder().join("rust/Cargo.toml")).unwrap();
+        for peer in PEERS {
+            if let Program::Node(script) | Program::Bun(script) = peer.program {
+                assert!(folder().join(script).exists(), "{script}");
+            }
+            for part in peer.parts {
+                match part {
+                    Part::Node => {}
+                    Part::Npm(name) => assert!(package.contains(&format!("\"{name}\": ")), "{name}"),
+                    Part::Crate(name) => assert!(manifest.contains(&format!("\n{name} = ")), "{name}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_subject_is_the_first() {
+        assert_eq!(PEERS[0].name, SUBJECT);
+    }
+}

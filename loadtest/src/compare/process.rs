@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn a_server_is_waited_for_and_ended() {
         let log = log("listens");
-        let mut server = Server::start(shell("echo listening on 1; sleep 60"), 1, 0, log.clone()).unwrap();
+        let mut server = Server::start(shell("echo listening on 1; exec sleep 60"), 1, 0, log.clone()).unwrap();
         assert!(server.is_running());
         let process = PathBuf::from(format!("/proc/{}", server.pid()));
         assert!(process.exists());
