@@ -9,9 +9,9 @@ use std::thread;
 
 use hashi_peers::TcpListener;
 
-use crate::reactor::{self, Dialect};
-use crate::scenarios::{Connect, Idle, Layout, Pace, Scenario, Traffic};
-use crate::stand_in::{TIMING, target};
+use crate::reactor::Dialect;
+use crate::scenarios::{Connect, Idle, Layout, Pace, Ramp, Scenario, Traffic};
+use crate::stand_in::{plan, run_at, target};
 
 /// Serves on a thread that ends with the tests.
 fn start<F: Future<Output = io::Result<()>> + 'static>(serve: fn(TcpListener) -> F) -> SocketAddr {
@@ -26,19 +26,19 @@ fn start<F: Future<Output = io::Result<()>> + 'static>(serve: fn(TcpListener) ->
 }
 
 fn passes(address: SocketAddr, scenario: impl Scenario) {
-    let report = reactor::run(scenario, target(address, Dialect::Hashi)).unwrap();
+    let report = run_at(scenario, target(address, Dialect::Hashi)).unwrap();
     assert!(report.passed(), "{}", report.text());
-    assert!(report.json().contains(r#""errors":0"#), "{}", report.text());
-    assert!(!report.json().contains(r#""messages":0,"#), "{}", report.text());
+    assert!(report.figures.number("errors") == Some(0.0), "{}", report.text());
+    assert!(report.figures.number("messages") != Some(0.0), "{}", report.text());
 }
 
 fn passes_all(address: SocketAddr) {
-    let traffic = |layout, pace| passes(address, Traffic::new("test", layout, pace, TIMING));
+    let traffic = |layout, pace| passes(address, Traffic::new("test", layout, plan(pace)));
     traffic(Layout::alone(5), Pace::PerPublisher(32));
-    traffic(Layout::alone(5), Pace::PerSecond { rate: 2000.0, most_under_way: 1000 });
+    traffic(Layout::alone(5), Pace::Scheduled(Ramp::level(2000.0, 1000)));
     traffic(Layout::fanout(20), Pace::InAll(8));
     traffic(Layout::rooms(3, 4), Pace::InAll(20));
-    passes(address, Connect::new(4, TIMING));
+    passes(address, Connect::new(4, plan(Pace::InAll(1))));
     passes(address, Idle::new(20, 100_000_000));
 }
 

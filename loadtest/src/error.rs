@@ -28,6 +28,8 @@ pub enum ConnectionError {
     Refused(String),
     Io(io::Error),
     Frame(FrameError),
+    /// What is wrong with an HTTP answer.
+    Http(String),
     /// The server sent a close frame: code and reason.
     Closed(u16, String),
     /// The server ended the stream without a close frame.
@@ -54,7 +56,7 @@ impl fmt::Display for ConnectionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connect(error) => write!(f, "cannot connect: {error}"),
-            Self::Upgrade(text) => write!(f, "{text}"),
+            Self::Upgrade(text) | Self::Http(text) => write!(f, "{text}"),
             Self::Refused(text) => write!(f, "authentication was refused: {text}"),
             Self::Io(error) => write!(f, "{error}"),
             Self::Frame(error) => {
