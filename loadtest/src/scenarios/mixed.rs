@@ -115,18 +115,25 @@ impl Mixed {
     }
 
     fn publish_scheduled(&mut self, now: u64, out: &mut Vec<Command>) {
-        while let Some(sent_at) = self.high.as_mut().and_then(|schedule| schedule.take(now)) {
-            self.stages.meter().sent_by_schedule(now - sent_at);
-            self.publish_probe(self.high_turn % self.flooded, sent_at, out);
+        while let Some(turn) = self.high.as_mut().and_then(|schedule| schedule.take(now)) {
+            self.stages.meter().sent_by_schedule(turn.lateness_ns);
+            self.publish_probe(self.high_turn % self.flooded, turn.sent_at, out);
             self.high_turn += 1;
         }
         for _ in 0..SCHEDULE_BUDGET {
             let has_room = self.has_room();
-            let Some(sent_at) = self.low.as_mut().filter(|_| has_room).and_then(|schedule| schedule.take(now)) else {
+            let Some(turn) = self.low.as_mut().filter(|_| has_room).and_then(|schedule| schedule.take(now)) else {
                 return;
             };
-            self.publish_low(self.low_turn / BURST % self.flooded, sent_at, out);
+            self.publish_low(self.low_turn / BURST % self.flooded, turn.sent_at, out);
             self.low_turn += 1;
+        }
+    }
+
+    /// What was due and is not sent will not be: it is counted, since its latency cannot be.
+    fn end_schedules(&mut self, now: u64) {
+        for schedule in [self.low.take(), self.high.take()].into_iter().flatten() {
+            self.stages.meter().unsent(schedule.unsent(now));
         }
     }
 
@@ -209,6 +216,7 @@ impl Scenario for Mixed {
         if conn >= self.flooded || !is_addressed {
             return self.check.misdelivered();
         }
+        self.stages.progressed(now);
         if publisher == conn {
             self.stages.meter().delivered(stamp.sent_at, now);
         } else if self.stages.covers(stamp.sent_at) {
@@ -231,8 +239,10 @@ impl Scenario for Mixed {
     fn on_time(&mut self, now: u64, out: &mut Vec<Command>) {
         self.calibrated(now, out);
         self.publish_scheduled(now, out);
+        if self.stages.ends_plan(now) {
+            self.end_schedules(now);
+        }
         if self.stages.advance(now, out) == Some(Stage::Draining) {
-            (self.low, self.high) = (None, None);
             self.note_drained(now);
         }
     }

@@ -7,7 +7,7 @@
 //!
 //! Connections are numbered session by session, the services last. Publishers are numbered session by session, too.
 
-use super::schedule::{SCHEDULE_BUDGET, Schedule};
+use super::schedule::{SCHEDULE_BUDGET, Schedule, Turn};
 use super::stages::{Stage, Stages};
 use super::{Command, Identity, OpenLoop, Plan, Role, Scenario};
 use crate::check::{Check, Sent};
@@ -144,11 +144,16 @@ impl Operations {
     fn publish_scheduled(&mut self, now: u64, out: &mut Vec<Command>) {
         for _ in 0..SCHEDULE_BUDGET {
             let has_room = self.has_room();
-            let Some(sent_at) = self.schedule.as_mut().filter(|_| has_room).and_then(|schedule| schedule.take(now))
-            else {
+            let Some(schedule) = &mut self.schedule else {
                 return;
             };
-            self.stages.meter().sent_by_schedule(now - sent_at);
+            if !has_room {
+                return schedule.hold(now);
+            }
+            let Some(Turn { sent_at, lateness_ns }) = schedule.take(now) else {
+                return;
+            };
+            self.stages.meter().sent_by_schedule(lateness_ns);
             self.publish(self.turn % self.size.publishers(), sent_at, out);
             self.turn += 1;
         }
@@ -177,12 +182,12 @@ impl Operations {
     }
 
     fn reload_scheduled(&mut self, now: u64, out: &mut Vec<Command>) {
-        while let Some(began) = self.reloads.as_mut().and_then(|schedule| schedule.take(now)) {
+        while let Some(turn) = self.reloads.as_mut().and_then(|schedule| schedule.take(now)) {
             let client = self.reload_turn % self.size.clients();
             self.reload_turn += 1;
             // One that is still on its way back is left alone.
             if self.online[client] {
-                self.reload(client, began, out);
+                self.reload(client, turn.sent_at, out);
             }
         }
     }
@@ -222,10 +227,11 @@ impl Operations {
         self.seen_whole += u64::from(started >= self.due_from[lane]);
     }
 
-    fn begin_stage(&mut self, stage: Stage, now: u64) {
-        if stage == Stage::Draining {
-            (self.schedule, self.reloads) = (None, None);
-            self.note_drained(now);
+    /// What was due and is not sent will not be: it is counted, since its latency cannot be.
+    fn end_schedules(&mut self, now: u64) {
+        self.reloads = None;
+        if let Some(schedule) = self.schedule.take() {
+            self.stages.meter().unsent(schedule.unsent(now));
         }
     }
 
@@ -292,6 +298,7 @@ impl Scenario for Operations {
         if !self.online[conn] || stamp.number < self.due_from[lane] {
             return;
         }
+        self.stages.progressed(now);
         self.stages.meter().delivered(stamp.sent_at, now);
         let kind = self.kind(stamp.number);
         if self.stages.covers(stamp.sent_at) {
@@ -320,8 +327,11 @@ impl Scenario for Operations {
     fn on_time(&mut self, now: u64, out: &mut Vec<Command>) {
         self.publish_scheduled(now, out);
         self.reload_scheduled(now, out);
-        if let Some(stage) = self.stages.advance(now, out) {
-            self.begin_stage(stage, now);
+        if self.stages.ends_plan(now) {
+            self.end_schedules(now);
+        }
+        if self.stages.advance(now, out) == Some(Stage::Draining) {
+            self.note_drained(now);
         }
     }
 

@@ -114,6 +114,11 @@ impl Course {
         phase
     }
 
+    /// Whether no phase follows the present one.
+    pub fn is_last(&self) -> bool {
+        self.begun == self.plan.0.len()
+    }
+
     /// Ends the present phase, and with it the plan.
     pub fn stop(&mut self, now: u64, out: &mut Vec<Command>) {
         out.push(Command::Sample);

@@ -114,6 +114,7 @@ impl Scenario for Rest {
         if publisher >= self.publishers || conn != self.publishers + publisher {
             return self.check.misdelivered();
         }
+        self.stages.progressed(now);
         self.stages.meter().delivered(stamp.sent_at, now);
         self.check.arrived(publisher, publisher, stamp.number, Sent::plain(self.sent[publisher]));
         self.note_drained(now);

@@ -11,12 +11,23 @@ pub struct Schedule {
     start: u64,
     interval_ns: f64,
     sent: u64,
+    /// Until when it was held up: that is not the harness's lateness.
+    held_until: u64,
+}
+
+/// A message whose time has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// When it is meant to be sent.
+    pub sent_at: u64,
+    /// How much later the harness comes to it, although nothing held it up.
+    pub lateness_ns: u64,
 }
 
 impl Schedule {
     /// The first is due at once.
     pub fn new(start: u64, per_second: f64) -> Self {
-        Self { start, interval_ns: SECOND_NS as f64 / per_second, sent: 0 }
+        Self { start, interval_ns: SECOND_NS as f64 / per_second, sent: 0, held_until: start }
     }
 
     /// When the next message is meant to be sent.
@@ -24,13 +35,26 @@ impl Schedule {
         self.start + (self.sent as f64 * self.interval_ns) as u64
     }
 
-    /// Takes the next message if it is due: its intended time.
-    pub fn take(&mut self, now: u64) -> Option<u64> {
-        let due = self.due();
-        (due <= now).then(|| {
+    /// Takes the next message if it is due.
+    pub fn take(&mut self, now: u64) -> Option<Turn> {
+        let sent_at = self.due();
+        (sent_at <= now).then(|| {
             self.sent += 1;
-            due
+            Turn { sent_at, lateness_ns: now - sent_at.max(self.held_until) }
         })
+    }
+
+    /// Too much is under way: nothing is taken now.
+    pub fn hold(&mut self, now: u64) {
+        if self.due() <= now {
+            self.held_until = now;
+        }
+    }
+
+    /// How many messages are due and were not taken.
+    pub fn unsent(&self, now: u64) -> u64 {
+        let due = (now.saturating_sub(self.start) as f64 / self.interval_ns) as u64 + 1;
+        due.saturating_sub(self.sent)
     }
 }
 
@@ -41,9 +65,19 @@ mod tests {
     #[test]
     fn what_is_late_keeps_its_intended_time() {
         let mut schedule = Schedule::new(100, 1e8);
-        assert_eq!(schedule.take(99), None);
-        let taken: Vec<u64> = std::iter::from_fn(|| schedule.take(125)).collect();
-        assert_eq!((taken, schedule.due()), (vec![100, 110, 120], 130));
+        assert_eq!((schedule.take(99), schedule.unsent(125)), (None, 3));
+        let taken: Vec<u64> = std::iter::from_fn(|| schedule.take(125)).map(|turn| turn.sent_at).collect();
+        assert_eq!((taken, schedule.due(), schedule.unsent(125)), (vec![100, 110, 120], 130, 0));
+    }
+
+    #[test]
+    fn the_time_for_which_it_was_held_up_is_not_the_harness_s_lateness() {
+        let mut schedule = Schedule::new(100, 1e8);
+        assert_eq!(schedule.take(103), Some(Turn { sent_at: 100, lateness_ns: 3 }));
+        schedule.hold(105);
+        assert_eq!(schedule.take(112), Some(Turn { sent_at: 110, lateness_ns: 2 }));
+        schedule.hold(150);
+        assert_eq!(schedule.take(151), Some(Turn { sent_at: 120, lateness_ns: 1 }));
     }
 
     #[test]

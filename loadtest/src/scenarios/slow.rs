@@ -6,7 +6,7 @@
 //! again when the measured time is over, so that the account of those that are still connected can balance.
 
 use super::flights::Flights;
-use super::schedule::{SCHEDULE_BUDGET, Schedule};
+use super::schedule::{SCHEDULE_BUDGET, Schedule, Turn};
 use super::stages::{Stage, Stages};
 use super::{Command, Identity, OpenLoop, Plan, Role, Scenario};
 use crate::check::{Check, Sent};
@@ -86,12 +86,16 @@ impl Slow {
 
     fn publish_scheduled(&mut self, now: u64, out: &mut Vec<Command>) {
         for _ in 0..SCHEDULE_BUDGET {
-            let has_room = self.flights.under_way() < self.pace.most_under_way;
-            let Some(sent_at) = self.schedule.as_mut().filter(|_| has_room).and_then(|schedule| schedule.take(now))
-            else {
+            let Some(schedule) = &mut self.schedule else {
                 return;
             };
-            self.stages.meter().sent_by_schedule(now - sent_at);
+            if self.flights.under_way() >= self.pace.most_under_way {
+                return schedule.hold(now);
+            }
+            let Some(Turn { sent_at, lateness_ns }) = schedule.take(now) else {
+                return;
+            };
+            self.stages.meter().sent_by_schedule(lateness_ns);
             let stamp = Stamp { publisher: 0, number: self.flights.launch(0), sent_at };
             out.push(Command::Publish { conn: PUBLISHER, stamp, wording: self.wording });
         }
@@ -104,6 +108,13 @@ impl Slow {
         }
     }
 
+    /// What was due and is not sent will not be: it is counted, since its latency cannot be.
+    fn end_schedule(&mut self, now: u64) {
+        if let Some(schedule) = self.schedule.take() {
+            self.stages.meter().unsent(schedule.unsent(now));
+        }
+    }
+
     fn begin_stage(&mut self, stage: Stage, now: u64, out: &mut Vec<Command>) {
         match stage {
             Stage::Measured => {
@@ -111,7 +122,6 @@ impl Slow {
             }
             Stage::Draining => {
                 out.extend(self.slow_ones().map(|receiver| Command::Resume { conn: connection_of(receiver) }));
-                self.schedule = None;
                 self.note_drained(now);
             }
             _ => {}
@@ -167,6 +177,7 @@ impl Scenario for Slow {
         let Some(receiver) = receiver_of(conn).filter(|_| stamp.publisher == 0) else {
             return self.check.misdelivered();
         };
+        self.stages.progressed(now);
         if !self.is_slow(receiver) {
             self.stages.meter().delivered(stamp.sent_at, now);
         }
@@ -203,6 +214,9 @@ impl Scenario for Slow {
 
     fn on_time(&mut self, now: u64, out: &mut Vec<Command>) {
         self.publish_scheduled(now, out);
+        if self.stages.ends_plan(now) {
+            self.end_schedule(now);
+        }
         if let Some(stage) = self.stages.advance(now, out) {
             self.begin_stage(stage, now, out);
         }

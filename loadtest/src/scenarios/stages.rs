@@ -7,8 +7,10 @@ use crate::measure::{SECOND_NS, Sample};
 use crate::meter::Meter;
 use crate::report::Report;
 
-/// The run waits this long for what is under way at its end.
-const DRAIN_NS: u64 = 5 * SECOND_NS;
+/// The run waits this long for what is under way at its end: a server that is behind a schedule has queued much.
+const DRAIN_NS: u64 = 60 * SECOND_NS;
+/// But only while something arrives at least this often.
+const STALL_NS: u64 = 5 * SECOND_NS;
 /// And then this long for what should not come, such as duplicates.
 const LINGER_NS: u64 = SECOND_NS / 20;
 
@@ -54,8 +56,15 @@ impl Stages {
             Some(false) => self.stage = Stage::Warmup,
             None => {
                 self.measured.end = now;
-                self.enter(Stage::Draining, now + DRAIN_NS);
+                self.enter(Stage::Draining, now + STALL_NS);
             }
+        }
+    }
+
+    /// Something arrived: draining goes on.
+    pub fn progressed(&mut self, now: u64) {
+        if self.stage == Stage::Draining {
+            self.end = (now + STALL_NS).min(self.measured.end + DRAIN_NS);
         }
     }
 
@@ -64,6 +73,11 @@ impl Stages {
         if self.stage == Stage::Draining {
             self.enter(Stage::Lingering, now + LINGER_NS);
         }
+    }
+
+    /// Whether the plan ends now: the last moment for what belongs to it.
+    pub fn ends_plan(&self, now: u64) -> bool {
+        self.is_publishing() && self.course.is_last() && now >= self.course.due()
     }
 
     /// Passes to the next stage if this one's time is over; the stage that begins.
@@ -123,11 +137,17 @@ mod tests {
         assert_eq!((stages.advance(5, &mut out), stages.due()), (None, u64::MAX));
         assert_eq!(stages.begin(5, &mut out), Stage::Warmup);
         stages.drained(6);
+        assert!(!stages.ends_plan(20));
         assert_eq!((stages.advance(14, &mut out), stages.is_publishing()), (None, true));
         assert_eq!((stages.advance(15, &mut out), stages.due()), (Some(Stage::Measured), 115));
+        assert!(!stages.ends_plan(114) && stages.ends_plan(115));
         assert!(!stages.covers(14) && stages.covers(15) && stages.covers(500));
         assert_eq!((stages.advance(120, &mut out), stages.is_publishing()), (Some(Stage::Draining), false));
         assert!(stages.covers(119) && !stages.covers(120));
+        stages.progressed(125);
+        assert_eq!(stages.due(), 125 + STALL_NS);
+        stages.progressed(119 + DRAIN_NS);
+        assert_eq!(stages.due(), 120 + DRAIN_NS);
         stages.drained(130);
         assert_eq!(stages.due(), 130 + LINGER_NS);
         assert_eq!(stages.advance(stages.due(), &mut out), Some(Stage::Done));

@@ -9,7 +9,7 @@
 
 use std::collections::VecDeque;
 
-use super::schedule::Schedule;
+use super::schedule::{Schedule, Turn};
 use super::{Command, Identity, Scenario};
 use crate::check::{Check, Sent};
 use crate::envelope::{Gap, Stamp};
@@ -141,10 +141,10 @@ impl Storm {
     }
 
     fn publish_scheduled(&mut self, now: u64, out: &mut Vec<Command>) {
-        while let Some(sent_at) = self.schedule.as_mut().and_then(|schedule| schedule.take(now)) {
+        while let Some(Turn { sent_at, lateness_ns }) = self.schedule.as_mut().and_then(|schedule| schedule.take(now)) {
             let stamp = Stamp { publisher: PROBE as u32, number: self.sent, sent_at };
             self.sent += 1;
-            self.meter.sent_by_schedule(now - sent_at);
+            self.meter.sent_by_schedule(lateness_ns);
             out.push(Command::Publish { conn: self.clients, stamp, wording: Wording::PLAIN });
         }
     }
