@@ -1,6 +1,6 @@
 # The commands of the project. `make run` needs Rust and nothing else, `make test` also valgrind.
 
-.PHONY: run test check toolchain bench counts counts-accept valgrind load docs
+.PHONY: run test check toolchain bench counts counts-accept valgrind load peers node docs
 
 # Builds the release and serves on port 3001 (WEBSOCKET_PORT).
 run:
@@ -37,10 +37,22 @@ valgrind:
 	@command -v valgrind >/dev/null || { apt-get update && apt-get install -y valgrind; } || \
 		{ echo "instruction counts need valgrind, and apt-get could not install it" >&2; exit 1; }
 
-# The figures of PERF.md: cost of an echo beside a bare epoll loop, fan-out, idle memory.
+# The server beside a bare event loop, the limit of the machine. Some minutes, on two quiet cores.
 load:
-	loadtest/compare-echo.sh
-	loadtest/measure.sh
+	cargo build --release
+	cargo run --release -p hashi-loadtest -- compare --peer bare
+
+# The server beside all its peers (loadtest/peers); writes PERF.md. About an hour, on two quiet cores.
+peers: node
+	npm ci --prefix loadtest/peers
+	cargo build --release
+	cargo build --release -p hashi-peers
+	cargo run --release -p hashi-loadtest -- compare --write PERF.md
+
+# Some peers run on Node.
+node:
+	@command -v npm >/dev/null || { apt-get update && apt-get install -y nodejs npm; } || \
+		{ echo "some peers need Node and npm, and apt-get could not install them" >&2; exit 1; }
 
 # Writes the configuration table into docs/OPERATIONS.md.
 docs:

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 
+use crate::compare::CompareArgs;
 use crate::error::Result;
 use crate::settings::{LoadArgs, ScenarioArgs, Settings, TargetArgs};
 use crate::threshold::Threshold;
@@ -26,6 +27,8 @@ pub enum Command {
     Run(FileArgs),
     /// Serve: a bare loop that echoes frames without parsing them; the limit to compare with
     BareEcho(BareEchoArgs),
+    /// The server beside its peers, each on one processor, in alternating rounds; prints ratios
+    Compare(CompareArgs),
 }
 
 /// A scenario described by flags: its own parameters, and those that every scenario has.

@@ -33,21 +33,32 @@ pub struct Composer {
     bytes: usize,
     pad: Vec<u8>,
     keys: MaskKeys,
+    /// What stands before and behind each envelope in its frame.
+    around: [&'static [u8]; 2],
 }
 
 impl Composer {
     /// `run` makes ids unique among the runs against one server; `bytes` is the length of each envelope.
     pub fn new(run: &str, bytes: usize) -> Self {
         assert!((MIN_BYTES..=frame::MAX_PAYLOAD).contains(&bytes) && run.len() <= 8);
-        Self { run: run.into(), bytes, pad: vec![b'x'; bytes], keys: MaskKeys::new(bytes as u32) }
+        Self { run: run.into(), bytes, pad: vec![b'x'; bytes], keys: MaskKeys::new(bytes as u32), around: [b"", b""] }
+    }
+
+    /// Puts something before and behind each envelope; it does not count as its length.
+    pub fn wrapped_in(self, around: [&'static [u8]; 2]) -> Self {
+        Self { around, ..self }
     }
 
     /// Appends the frame of one message.
     pub fn push(&mut self, out: &mut Vec<u8>, stamp: Stamp, wording: Wording) {
         let key = self.keys.next_key();
-        frame::push_header(out, OpCode::Data(Data::Text), Some(key), self.bytes);
+        let [before, after] = self.around;
+        frame::push_header(out, OpCode::Data(Data::Text), Some(key), before.len() + self.bytes + after.len());
         let start = out.len();
+        out.extend_from_slice(before);
         self.push_text(out, stamp, wording);
+        debug_assert_eq!(out.len() - start, before.len() + self.bytes);
+        out.extend_from_slice(after);
         frame::apply_mask(&mut out[start..], key);
     }
 

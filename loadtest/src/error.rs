@@ -11,6 +11,10 @@ pub enum LoadError {
     Settings(String),
     /// A call of the system failed.
     System(&'static str, io::Error),
+    /// A server of a comparison did not start: its name and why.
+    Peer(&'static str, String),
+    /// The process was asked to end.
+    Interrupted,
     /// A connection failed, with its number.
     Connection(usize, ConnectionError),
 }
@@ -41,6 +45,8 @@ impl fmt::Display for LoadError {
         match self {
             Self::Settings(text) => write!(f, "{text}"),
             Self::System(what, error) => write!(f, "{what}: {error}"),
+            Self::Peer(name, why) => write!(f, "{name}: {why}\n`make peers` builds and installs all peers"),
+            Self::Interrupted => write!(f, "interrupted"),
             Self::Connection(conn, error) => write!(f, "connection {conn}: {error}"),
         }
     }

@@ -4,12 +4,17 @@
 //! sockets, in `scenarios`) says what to do; the reactor does it on one thread with all connections as rows of one table.
 //! `meter` and `check` count beside it, the `observer` watches from a thread of its own, and `outcome` is what is known
 //! at the end.
+//!
+//! `compare` starts servers and runs this program against each.
 
 mod bare_echo;
 mod baseline;
 mod bottleneck;
 mod check;
 mod cli;
+mod compare;
+#[cfg(test)]
+mod conformance;
 mod connection;
 mod envelope;
 mod environment;
@@ -34,6 +39,7 @@ mod run;
 mod scenarios;
 mod server;
 mod settings;
+mod socket_io;
 #[cfg(test)]
 mod stand_in;
 mod sys;
@@ -74,6 +80,7 @@ fn dispatch(command: Command) -> Result<bool> {
             execute(&settings, &args)
         }
         Command::BareEcho(args) => bare_echo(&args),
+        Command::Compare(args) => compare::compare(&args),
     }
 }
 
@@ -105,7 +112,7 @@ fn bare_echo(args: &BareEchoArgs) -> Result<bool> {
     run::prepare(args.pin)?;
     let serve = || {
         let server = BareEcho::bind(args.port)?;
-        println!("bare-echo port {} pid {}", server.port()?, std::process::id());
+        println!("listening on {}", server.port()?);
         std::io::stdout().flush()?;
         server.run()
     };

@@ -25,6 +25,7 @@ use crate::measure::{Clock, SECOND_NS, Sample};
 use crate::meter::Interval;
 use crate::report::Report;
 use crate::scenarios::{Command, Identity, Role, Scenario};
+use crate::socket_io::{self, Packet};
 use crate::wording::Wording;
 
 /// Events taken from the poll at once.
@@ -53,6 +54,8 @@ pub enum Dialect {
     Hashi,
     /// Plain WebSocket.
     Raw,
+    /// The same envelopes as events of Socket.IO.
+    SocketIo,
 }
 
 /// Where and how to connect.
@@ -75,6 +78,11 @@ pub struct Target {
 impl Target {
     fn subprotocol(&self) -> Option<&'static str> {
         (self.dialect == Dialect::Hashi).then_some(SUBPROTOCOL)
+    }
+
+    /// What stands before and behind each envelope.
+    fn around(&self) -> [&'static [u8]; 2] {
+        if self.dialect == Dialect::SocketIo { socket_io::AROUND } else { [b"", b""] }
     }
 }
 
@@ -126,7 +134,7 @@ impl<S: Scenario> Reactor<S> {
         let poll = Poll::new().map_err(|error| LoadError::System("poll", error))?;
         let rows = (0..scenario.connections()).map(|_| Connection::closed()).collect();
         Ok(Self {
-            composer: Composer::new(&target.run, target.message_bytes),
+            composer: Composer::new(&target.run, target.message_bytes).wrapped_in(target.around()),
             scenario,
             target,
             clock: Clock::start(),
@@ -324,6 +332,10 @@ impl<S: Scenario> Reactor<S> {
         frame::push_frame(&mut self.rows[conn].out, opcode, Some(self.keys.next_key()), payload);
     }
 
+    fn push_text(&mut self, conn: usize, text: &[u8]) {
+        self.push_frame(conn, OpCode::Data(Data::Text), text);
+    }
+
     fn flush_dirty(&mut self) -> Result<()> {
         let mut dirty = mem::take(&mut self.dirty);
         for conn in dirty.drain(..) {
@@ -477,6 +489,8 @@ impl<S: Scenario> Reactor<S> {
         match self.target.dialect {
             Dialect::Hashi => self.authenticate(conn),
             Dialect::Raw => self.ready(conn, now),
+            // It authenticates when it is connected to the namespace.
+            Dialect::SocketIo => self.enter(conn, Phase::Authenticating),
         }
         Ok(())
     }
@@ -485,7 +499,8 @@ impl<S: Scenario> Reactor<S> {
         let Identity { session, echo, role } = self.rows[conn].identity;
         let session = envelope::session_name(&self.target.run, session);
         let text = envelope::authentication(&token(conn, role), &session, echo);
-        self.push_frame(conn, OpCode::Data(Data::Text), text.as_bytes());
+        let [before, after] = self.target.around();
+        self.push_text(conn, &[before, text.as_bytes(), after].concat());
         self.enter(conn, Phase::Authenticating);
     }
 
@@ -497,6 +512,9 @@ impl<S: Scenario> Reactor<S> {
 
     fn take_frame(&mut self, conn: usize, frame: &Frame, payload: &[u8], now: u64) -> Outcome<()> {
         match frame.opcode {
+            OpCode::Data(Data::Text) if self.target.dialect == Dialect::SocketIo => {
+                self.take_packet(conn, payload, now)
+            }
             OpCode::Data(Data::Text) => self.take_text(conn, payload, now),
             OpCode::Control(Control::Ping) => {
                 self.push_frame(conn, OpCode::Control(Control::Pong), payload);
@@ -505,6 +523,16 @@ impl<S: Scenario> Reactor<S> {
             OpCode::Control(Control::Close) => self.ended(conn, close_error(payload)),
             _ => Ok(()),
         }
+    }
+
+    fn take_packet(&mut self, conn: usize, text: &[u8], now: u64) -> Outcome<()> {
+        match socket_io::packet(text) {
+            Packet::Open => self.push_text(conn, socket_io::CONNECT),
+            Packet::Connected => self.authenticate(conn),
+            Packet::Ping => self.push_text(conn, socket_io::PONG),
+            Packet::Other => return self.take_text(conn, text, now),
+        }
+        Ok(())
     }
 
     fn take_text(&mut self, conn: usize, text: &[u8], now: u64) -> Outcome<()> {

@@ -210,11 +210,11 @@ fn after<'a>(text: &'a str, name: &str) -> &'a str {
     &rest[..rest.find('"').unwrap()]
 }
 
-fn plan(pace: Pace) -> Plan {
+pub fn plan(pace: Pace) -> Plan {
     Plan::simple(20_000_000, 200_000_000, pace)
 }
 
-fn target(address: SocketAddr, dialect: Dialect) -> Target {
+pub fn target(address: SocketAddr, dialect: Dialect) -> Target {
     Target {
         address,
         host: address.to_string(),
@@ -228,7 +228,7 @@ fn target(address: SocketAddr, dialect: Dialect) -> Target {
     }
 }
 
-fn run_at(scenario: impl Scenario, target: Target) -> Result<Report> {
+pub fn run_at(scenario: impl Scenario, target: Target) -> Result<Report> {
     reactor::run(scenario, target, mpsc::channel().0)
 }
 

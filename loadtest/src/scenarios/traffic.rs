@@ -9,11 +9,11 @@ use crate::meter::Meter;
 use crate::report::Report;
 use crate::wording::Wording;
 
-/// The run waits this long for what is under way at its end.
-const DRAIN_NS: u64 = 5 * SECOND_NS;
+/// The run waits at most this long for what is under way at its end: a server that is behind its schedule has queued much.
+const DRAIN_NS: u64 = 60 * SECOND_NS;
 /// And then this long for what should not come, such as duplicates.
 const LINGER_NS: u64 = SECOND_NS / 20;
-/// A closed loop in which nothing arrives for this long has stalled.
+/// A run in which nothing arrives for this long has stalled.
 const STALL_NS: u64 = 5 * SECOND_NS;
 /// Messages of a schedule sent at once, when it is behind: as many as fit a few turns' reads, so that arrivals are
 /// still timed promptly.
@@ -194,11 +194,8 @@ impl Traffic {
 
     /// When the run has stalled, unless something arrives before.
     fn stall_due(&self) -> u64 {
-        if self.stage == Stage::Running && self.flights.under_way() > 0 {
-            self.last_progress + STALL_NS
-        } else {
-            u64::MAX
-        }
+        let awaits = matches!(self.stage, Stage::Running | Stage::Draining(_));
+        if awaits && self.flights.under_way() > 0 { self.last_progress + STALL_NS } else { u64::MAX }
     }
 
     fn end_stage(&mut self, now: u64, out: &mut Vec<Command>) {

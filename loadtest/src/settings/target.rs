@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::{nanoseconds, settings};
 use crate::error::Result;
 use crate::reactor::{Dialect, Target};
+use crate::socket_io;
 
 /// Where and how to connect.
 #[derive(Debug, Args, Deserialize)]
@@ -20,6 +21,9 @@ pub struct TargetArgs {
     /// Path to connect to, instead of the URL's
     #[arg(long)]
     path: Option<String>,
+    /// Speak Socket.IO, at its usual path
+    #[arg(long)]
+    socket_io: bool,
     /// A connection must be open within this time
     #[arg(long, default_value_t = 10.0)]
     connect_timeout_seconds: f64,
@@ -34,6 +38,7 @@ impl TargetArgs {
     /// The target for messages of this length.
     pub fn target(&self, dialect: Dialect, message_bytes: usize, server_pid: Option<u32>) -> Result<Target> {
         let (host, path) = split_url(&self.url)?;
+        let (dialect, path) = if self.socket_io { (Dialect::SocketIo, socket_io::PATH) } else { (dialect, path) };
         if self.opening_at_once == 0 {
             return settings("opening_at_once must be at least 1");
         }
