@@ -1,6 +1,6 @@
 # The commands of the project. `make run` needs Rust and nothing else, `make test` also valgrind.
 
-.PHONY: run test check toolchain bench counts counts-accept valgrind load peers node docs
+.PHONY: run test check toolchain bench counts counts-accept valgrind load peers node flamegraph perf docs
 
 # Builds the release and serves on port 3001 (WEBSOCKET_PORT).
 run:
@@ -53,6 +53,17 @@ peers: node
 node:
 	@command -v npm >/dev/null || { apt-get update && apt-get install -y nodejs npm; } || \
 		{ echo "some peers need Node and npm, and apt-get could not install them" >&2; exit 1; }
+
+# Where the server spends its time: make flamegraph SCENARIO=fanout-32 writes docs/flamegraphs/fanout-32.svg and prints a
+# table. Linux only. The scenarios are those of `make peers`.
+SCENARIO ?= echo-1
+flamegraph: perf
+	cargo build --release -p hashi -p hashi-loadtest
+	target/release/hashi-loadtest flamegraph --scenario $(SCENARIO) --out docs/flamegraphs/$(SCENARIO).svg
+
+perf:
+	@command -v perf >/dev/null || { apt-get update && apt-get install -y linux-perf; } || \
+		{ echo "flame graphs need perf, and apt-get could not install it" >&2; exit 1; }
 
 # Writes the configuration table into docs/OPERATIONS.md.
 docs:

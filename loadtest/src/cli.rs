@@ -7,6 +7,7 @@ use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 
 use crate::compare::CompareArgs;
 use crate::error::Result;
+use crate::flamegraph::FlamegraphArgs;
 use crate::settings::{LoadArgs, ScenarioArgs, Settings, TargetArgs};
 use crate::threshold::Threshold;
 
@@ -29,6 +30,8 @@ pub enum Command {
     BareEcho(BareEchoArgs),
     /// The server beside its peers, each on one processor, in alternating rounds; prints ratios
     Compare(CompareArgs),
+    /// Where the server spends its time under the load of a scenario, as a picture and as a table
+    Flamegraph(FlamegraphArgs),
 }
 
 /// A scenario described by flags: its own parameters, and those that every scenario has.

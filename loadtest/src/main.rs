@@ -19,6 +19,7 @@ mod connection;
 mod envelope;
 mod environment;
 mod error;
+mod flamegraph;
 mod format;
 mod frame;
 mod handshake;
@@ -81,6 +82,7 @@ fn dispatch(command: Command) -> Result<bool> {
         }
         Command::BareEcho(args) => bare_echo(&args),
         Command::Compare(args) => compare::compare(&args),
+        Command::Flamegraph(args) => flamegraph::flamegraph(&args),
     }
 }
 

@@ -7,14 +7,14 @@
 mod bars;
 mod document;
 mod machine;
-mod peers;
-mod plan;
+pub mod peers;
+pub mod plan;
 mod process;
 mod results;
-mod rounds;
+pub mod rounds;
 mod section;
 mod statistics;
-mod table;
+pub mod table;
 
 use std::fs;
 use std::path::{Path, PathBuf};

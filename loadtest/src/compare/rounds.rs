@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use serde_json::Value;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
@@ -23,10 +24,11 @@ const REST_LIMIT: Duration = Duration::from_secs(120);
 /// How a comparison runs.
 #[derive(Debug)]
 pub struct Bench {
-    places: Places,
-    server_cpu: usize,
-    harness_cpu: usize,
-    logs: PathBuf,
+    pub places: Places,
+    pub server_cpu: usize,
+    pub harness_cpu: usize,
+    /// A folder that is removed with it.
+    pub logs: PathBuf,
     last_port: u16,
     /// Set when the process is asked to end: servers must not outlive it.
     stop: Arc<AtomicBool>,
@@ -81,9 +83,7 @@ impl Bench {
             Some(server) => server,
             None => self.start(turn.peer)?,
         };
-        let run = |args: &&[&str]| {
-            process::run_harness(self.harness(turn.peer, &server, args, seconds), limit(seconds), &self.stop)
-        };
+        let run = |args: &&[&str]| self.load(turn.peer, &server, args, seconds);
         let outcome: Outcome = plan.steps.iter().map(run).collect();
         if self.stop.load(Ordering::Relaxed) {
             return Err(LoadError::Interrupted);
@@ -93,11 +93,23 @@ impl Bench {
         Ok(outcome)
     }
 
-    fn start(&mut self, peer: &'static Peer) -> Result<Server> {
+    /// Starts a server.
+    pub fn start(&mut self, peer: &'static Peer) -> Result<Server> {
         self.last_port = process::free_port(self.last_port).map_err(|error| LoadError::System("a port", error))?;
         let log = self.logs.join(format!("{}.log", peer.name));
         let command = peer.command(&self.places, self.last_port);
         Server::start(command, self.last_port, self.server_cpu, log).map_err(|error| LoadError::Peer(peer.name, error))
+    }
+
+    /// Runs the harness against a server; its figures, or why there are none that count.
+    pub fn load(
+        &self,
+        peer: &Peer,
+        server: &Server,
+        args: &[&str],
+        seconds: f64,
+    ) -> std::result::Result<Value, String> {
+        process::run_harness(self.harness(peer, server, args, seconds), limit(seconds), &self.stop)
     }
 
     fn harness(&self, peer: &Peer, server: &Server, args: &[&str], seconds: f64) -> Command {
