@@ -46,6 +46,9 @@ pub const BARS: &[Bar] = &[
     bar("idle", "bytes/connection", None, AtMost(512.0)),
     // What the clock of processes can show: one tick of 10 ms in the time that connections are held.
     bar("idle", "CPU %", None, AtMost(0.1)),
+    bar("mixed-priority", "high p99 : low p50", None, AtMost(0.1)),
+    bar("mixed-priority", "high p99 µs", None, AtMost(10_000.0)),
+    bar("slow", "with : without", None, AtMost(1.2)),
     bar("cost-curve", "growth", None, AtMost(1.2)),
 ];
 

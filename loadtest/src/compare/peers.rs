@@ -118,7 +118,8 @@ pub fn folder() -> &'static Path {
 impl Peer {
     /// Whether it can do what a scenario needs.
     pub fn can_run(&self, plan: &Plan) -> bool {
-        self.has_sessions || !plan.needs_sessions
+        let is_meant = plan.peers.is_empty() || plan.peers.contains(&self.name);
+        is_meant && (self.has_sessions || !plan.needs_sessions)
     }
 
     /// The command that starts it on a port.

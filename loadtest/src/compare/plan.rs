@@ -15,6 +15,8 @@ pub struct Plan {
     pub is_fresh: bool,
     /// Whether messages go to others than their sender.
     pub needs_sessions: bool,
+    /// The peers it is for; empty for all that can run it.
+    pub peers: &'static [&'static str],
     /// Whether it asks how much a server can carry, which a busy harness would hide.
     pub seeks_limit: bool,
 }
@@ -38,6 +40,7 @@ pub enum Source {
 /// The number of a step and the name of a figure of the harness.
 pub type StepFigure = (usize, &'static str);
 
+const P99_US: &str = "latency_p99_us";
 const MESSAGE_CPU: &str = "server_cpu_us_per_message";
 
 const MESSAGES: Figure = figure("messages/s", "messages_per_second", 0);
@@ -45,7 +48,7 @@ const DELIVERIES: Figure = figure("deliveries/s", "deliveries_per_second", 0);
 const CPU_PER_MESSAGE: Figure = figure("CPU µs/message", MESSAGE_CPU, 3);
 const CPU_PER_DELIVERY: Figure = figure("CPU µs/delivery", "server_cpu_us_per_delivery", 3);
 const P50: Figure = figure("p50 µs", "latency_p50_us", 0);
-const P99: Figure = figure("p99 µs", "latency_p99_us", 0);
+const P99: Figure = figure("p99 µs", P99_US, 0);
 pub const CPU_PERCENT: Figure = figure("CPU %", "server_cpu_percent", 2);
 pub const HARNESS_CPU_PERCENT: Figure = figure("harness CPU %", "harness_cpu_percent", 2);
 
@@ -63,6 +66,7 @@ const USUAL: Plan = Plan {
     seconds: 4.0,
     is_fresh: false,
     needs_sessions: false,
+    peers: &[],
     seeks_limit: true,
 };
 
@@ -146,6 +150,37 @@ pub const PLANS: &[Plan] = &[
             Figure { name: "at 10,000", source: Source::Of((2, MESSAGE_CPU)), decimals: 2 },
             Figure { name: "growth", source: Source::Quotient((2, MESSAGE_CPU), (0, MESSAGE_CPU)), decimals: 2 },
         ],
+        peers: &["hashi", "bare"],
+        seeks_limit: false,
+        ..USUAL
+    },
+    Plan {
+        name: "mixed-priority",
+        title: "`low` offered to 200 connections at 1.2 times what the server carries, `high` probes by schedule",
+        steps: &[&["mixed-priority"]],
+        figures: &[
+            figure("high p50 µs", "high_p50_us", 0),
+            figure("high p99 µs", "high_p99_us", 0),
+            figure("low p50 µs", "latency_p50_us", 0),
+            figure("high p99 : low p50", "high_p99_to_low_p50", 3),
+            figure("low carried/s", "low_carried_per_second", 0),
+        ],
+        needs_sessions: true,
+        peers: &["hashi", "node-ws", "bun"],
+        seeks_limit: false,
+        ..USUAL
+    },
+    Plan {
+        name: "slow",
+        title: "1 to 1,000 at 150/s, without and with 5 % of the receivers not reading",
+        steps: &[&["slow", "--rate", "150", "--share", "0"], &["slow", "--rate", "150"]],
+        figures: &[
+            Figure { name: "p99 µs without", source: Source::Of((0, P99_US)), decimals: 0 },
+            Figure { name: "p99 µs with", source: Source::Of((1, P99_US)), decimals: 0 },
+            Figure { name: "with : without", source: Source::Quotient((1, P99_US), (0, P99_US)), decimals: 2 },
+        ],
+        needs_sessions: true,
+        peers: &["hashi"],
         seeks_limit: false,
         ..USUAL
     },
