@@ -163,6 +163,7 @@ impl Core {
         profile.is_service = is_service;
         profile.features = request.features;
         profile.echo = request.echo;
+        self.arm_anew(slot);
     }
 
     /// Again on a live connection: it refreshes the token, and nothing else may change.
