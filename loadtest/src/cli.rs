@@ -1,24 +1,18 @@
-//! The command line, and the checks of what it says.
+//! The command line.
 
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::io::IsTerminal;
+use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 
-use crate::envelope::MIN_BYTES;
-use crate::error::{LoadError, Result};
-use crate::frame::MAX_PAYLOAD;
-use crate::measure::SECOND_NS;
-use crate::reactor::{Dialect, Target};
-use crate::scenarios::{Layout, Pace, Timing};
-
-/// Bytes of messages that an open loop may have under way, as bound for `--max-under-way`.
-const MOST_BYTES_UNDER_WAY: usize = 256 << 20;
-/// Pairs of receiver and publisher that are followed: about 24 bytes each.
-const MOST_LANES: usize = 20_000_000;
+use crate::compare::CompareArgs;
+use crate::error::Result;
+use crate::flamegraph::FlamegraphArgs;
+use crate::settings::{LoadArgs, ScenarioArgs, Settings, TargetArgs};
+use crate::threshold::Threshold;
 
 /// The load generator of Hashi: many client connections in one thread. Every run checks that each publisher's messages
-/// arrive in order, none twice, and none is lost without a `hashi:gap`; it exits with 1 if a check fails.
+/// arrive in order, none twice, and none is lost without a `hashi:gap`; it exits with 1 if a check or a threshold fails.
 #[derive(Debug, Parser)]
 #[command(name = "hashi-loadtest")]
 pub struct Cli {
@@ -28,130 +22,73 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Each connection alone in its session: the server relays its messages back to it
-    Echo(EchoArgs),
-    /// Plain WebSocket echo without envelopes, to compare with a bare loop or other servers
-    RawEcho(EchoArgs),
-    /// One publisher, many receivers in one session
-    Fanout(FanoutArgs),
-    /// Many sessions in which every member publishes
-    Rooms(RoomsArgs),
-    /// Open connections and hold them: the server's memory per connection and idle CPU
-    Idle(IdleArgs),
-    /// Connect, authenticate and close, as fast as possible
-    Connect(ConnectArgs),
+    #[command(flatten)]
+    Scenario(ScenarioCommand),
+    /// Run a scenario file
+    Run(FileArgs),
     /// Serve: a bare loop that echoes frames without parsing them; the limit to compare with
     BareEcho(BareEchoArgs),
+    /// The server beside its peers, each on one processor, in alternating rounds; prints ratios
+    Compare(CompareArgs),
+    /// Where the server spends its time under the load of a scenario, as a picture and as a table
+    Flamegraph(FlamegraphArgs),
 }
 
+/// A scenario described by flags: its own parameters, and those that every scenario has.
+#[derive(Debug)]
+pub struct ScenarioCommand {
+    scenario: ScenarioArgs,
+    target: TargetArgs,
+    load: LoadArgs,
+    pub run: RunArgs,
+}
+
+/// A scenario described by a file.
 #[derive(Debug, Args)]
-pub struct TargetArgs {
-    /// The server; only ws://
-    #[arg(long, default_value = "ws://127.0.0.1:3001/ws")]
-    url: String,
-    /// Path to connect to, instead of the URL's
+pub struct FileArgs {
+    /// The scenario file (TOML)
+    file: PathBuf,
+    /// The server, instead of the file's
     #[arg(long)]
-    path: Option<String>,
+    url: Option<String>,
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// How a run is observed and reported.
+#[derive(Debug, Args)]
+pub struct RunArgs {
     /// Process id of the server: its CPU and memory are reported
     #[arg(long)]
-    server_pid: Option<u32>,
+    pub server_pid: Option<u32>,
     /// Processor to bind the harness to
     #[arg(long)]
     pub pin: Option<usize>,
+    /// A condition on a figure, such as 'p99_us < 500' or 'lost == 0'; may be repeated
+    #[arg(long = "threshold", value_name = "CONDITION")]
+    thresholds: Vec<Threshold>,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Where results go.
+#[derive(Debug, Args)]
+pub struct OutputArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
-    /// A connection must be open within this time
-    #[arg(long, default_value_t = 10.0)]
-    connect_timeout_seconds: f64,
-    /// Connections that may be opening at the same time
-    #[arg(long, default_value_t = 128)]
-    opening_at_once: usize,
-}
-
-#[derive(Debug, Args)]
-struct TimingArgs {
-    /// Measured time
+    /// Write result.json, report.html, junit.xml, latency.hgrm and latency.hlog into this folder
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+    /// An earlier result.json to compare with; a regression fails the run
+    #[arg(long, value_name = "FILE")]
+    pub compare: Option<PathBuf>,
+    /// Percent by which a figure may be worse
     #[arg(long, default_value_t = 5.0)]
-    seconds: f64,
-    /// Time under load before it
-    #[arg(long, default_value_t = 1.0)]
-    warmup_seconds: f64,
-}
-
-#[derive(Debug, Args)]
-pub struct TrafficArgs {
-    #[command(flatten)]
-    timing: TimingArgs,
-    /// Length of each published envelope
-    #[arg(long, default_value_t = 256)]
-    bytes: usize,
-    /// Closed loop: messages under way (per connection for echo, in all for fanout and rooms)
-    #[arg(long, default_value_t = 1, conflicts_with = "rate")]
-    in_flight: usize,
-    /// Open loop: messages per second in all, by schedule; latencies count from the intended time
+    pub tolerance: f64,
+    /// Show the run while it goes on; the default when stderr is a terminal, except with --json
     #[arg(long)]
-    rate: Option<f64>,
-    /// Open loop: the schedule waits while so many messages are under way
-    #[arg(long, default_value_t = 100_000)]
-    max_under_way: usize,
-}
-
-#[derive(Debug, Args)]
-pub struct EchoArgs {
-    #[command(flatten)]
-    pub target: TargetArgs,
-    #[command(flatten)]
-    pub traffic: TrafficArgs,
-    #[arg(long, default_value_t = 100)]
-    pub connections: usize,
-}
-
-#[derive(Debug, Args)]
-pub struct FanoutArgs {
-    #[command(flatten)]
-    pub target: TargetArgs,
-    #[command(flatten)]
-    pub traffic: TrafficArgs,
-    /// Receivers; the publisher is one more
-    #[arg(long, default_value_t = 1000)]
-    pub connections: usize,
-}
-
-#[derive(Debug, Args)]
-pub struct RoomsArgs {
-    #[command(flatten)]
-    pub target: TargetArgs,
-    #[command(flatten)]
-    pub traffic: TrafficArgs,
-    #[arg(long, default_value_t = 100)]
-    pub rooms: usize,
-    /// Members of each room
-    #[arg(long, default_value_t = 10)]
-    pub members: usize,
-}
-
-#[derive(Debug, Args)]
-pub struct IdleArgs {
-    #[command(flatten)]
-    pub target: TargetArgs,
-    /// In sessions of 10; at least 5
-    #[arg(long, default_value_t = 5000)]
-    pub connections: usize,
-    /// How long they are held
-    #[arg(long, default_value_t = 10.0)]
-    seconds: f64,
-}
-
-#[derive(Debug, Args)]
-pub struct ConnectArgs {
-    #[command(flatten)]
-    pub target: TargetArgs,
-    #[command(flatten)]
-    timing: TimingArgs,
-    /// Connections at a time
-    #[arg(long, default_value_t = 16)]
-    pub connections: usize,
+    live: bool,
 }
 
 #[derive(Debug, Args)]
@@ -164,140 +101,74 @@ pub struct BareEchoArgs {
     pub pin: Option<usize>,
 }
 
-impl TargetArgs {
-    /// The target for messages of this length, with room for `opening` connections to open at the same time.
-    pub fn target(&self, dialect: Dialect, message_bytes: usize) -> Result<Target> {
-        let (host, path) = split_url(&self.url)?;
-        if self.opening_at_once == 0 {
-            return settings("--opening-at-once must be at least 1");
+impl ScenarioCommand {
+    pub fn settings(self) -> (Settings, RunArgs) {
+        let Self { scenario, target, load, mut run } = self;
+        let thresholds = std::mem::take(&mut run.thresholds);
+        (Settings { target, scenario, load, phases: Vec::new(), thresholds }, run)
+    }
+}
+
+impl FileArgs {
+    /// Reads the file; flags go before what it says.
+    pub fn settings(mut self) -> Result<(Settings, RunArgs)> {
+        let mut settings = Settings::read(&self.file)?;
+        settings.thresholds.append(&mut self.run.thresholds);
+        if let Some(url) = self.url {
+            settings.target.url = url;
         }
-        Ok(Target {
-            address: resolve(host)?,
-            host: host.into(),
-            path: self.path.clone().unwrap_or_else(|| path.into()),
-            dialect,
-            message_bytes,
-            opening_at_once: self.opening_at_once,
-            timeout_ns: nanoseconds("--connect-timeout-seconds", self.connect_timeout_seconds)?,
-            server_pid: self.server_pid,
-            run: run_name(),
+        Ok((settings, self.run))
+    }
+}
+
+impl OutputArgs {
+    /// Whether the run is shown while it goes on.
+    pub fn is_live(&self) -> bool {
+        self.live || (!self.json && std::io::stderr().is_terminal())
+    }
+}
+
+/// By hand, so that a scenario's own parameters are one type for flags and files and the common flags are named once.
+impl Subcommand for ScenarioCommand {
+    fn augment_subcommands(command: clap::Command) -> clap::Command {
+        let scenarios = ScenarioArgs::augment_subcommands(clap::Command::new("scenarios"));
+        let with_common = |scenario: &clap::Command| {
+            RunArgs::augment_args(LoadArgs::augment_args(TargetArgs::augment_args(scenario.clone())))
+        };
+        command.subcommands(scenarios.get_subcommands().map(with_common))
+    }
+
+    fn augment_subcommands_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_subcommands(command)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        ScenarioArgs::has_subcommand(name)
+    }
+}
+
+impl FromArgMatches for ScenarioCommand {
+    fn from_arg_matches(matches: &ArgMatches) -> std::result::Result<Self, clap::Error> {
+        let scenario = ScenarioArgs::from_arg_matches(matches)?;
+        let (_, flags) = matches.subcommand().expect("ok because a scenario was found");
+        Ok(Self {
+            scenario,
+            target: TargetArgs::from_arg_matches(flags)?,
+            load: LoadArgs::from_arg_matches(flags)?,
+            run: RunArgs::from_arg_matches(flags)?,
         })
     }
-}
 
-impl TimingArgs {
-    fn timing(&self) -> Result<Timing> {
-        Ok(Timing {
-            warmup_ns: nanoseconds("--warmup-seconds", self.warmup_seconds)?,
-            measured_ns: nanoseconds("--seconds", self.seconds)?,
-        })
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> std::result::Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
     }
-}
-
-impl TrafficArgs {
-    pub fn timing(&self) -> Result<Timing> {
-        self.timing.timing()
-    }
-
-    pub fn message_bytes(&self) -> Result<usize> {
-        if !(MIN_BYTES..=MAX_PAYLOAD).contains(&self.bytes) {
-            return settings(format!("--bytes must be {MIN_BYTES} to {MAX_PAYLOAD}"));
-        }
-        Ok(self.bytes)
-    }
-
-    /// The pace, where `closed` makes that of a closed loop.
-    pub fn pace(&self, closed: fn(usize) -> Pace) -> Result<Pace> {
-        match self.rate {
-            Some(rate) if !(rate > 0.0 && rate <= 1e8) => settings("--rate must be above 0"),
-            Some(rate) => {
-                let most_under_way = self.max_under_way.min(MOST_BYTES_UNDER_WAY / self.bytes).max(1);
-                Ok(Pace::PerSecond { rate, most_under_way })
-            }
-            None if self.in_flight == 0 => settings("--in-flight must be at least 1"),
-            None => Ok(closed(self.in_flight)),
-        }
-    }
-}
-
-impl IdleArgs {
-    pub fn held_ns(&self) -> Result<u64> {
-        nanoseconds("--seconds", self.seconds)
-    }
-}
-
-impl ConnectArgs {
-    pub fn timing(&self) -> Result<Timing> {
-        self.timing.timing()
-    }
-}
-
-/// Refuses counts of connections that cannot work.
-pub fn check_connections(count: usize, least: usize) -> Result<usize> {
-    if !(least..=1_000_000).contains(&count) {
-        return settings(format!("{count} connections: must be {least} to 1000000"));
-    }
-    Ok(count)
-}
-
-/// Refuses layouts that are empty or would take too much memory.
-pub fn check_layout(layout: Layout) -> Result<Layout> {
-    check_connections(layout.sessions, 1)?;
-    check_connections(layout.members, 1)?;
-    check_connections(layout.connections(), layout.sessions)?;
-    if layout.lane_count() > MOST_LANES {
-        return settings(format!("more than {MOST_LANES} pairs of receiver and publisher"));
-    }
-    Ok(layout)
-}
-
-fn settings<T>(text: impl Into<String>) -> Result<T> {
-    Err(LoadError::Settings(text.into()))
-}
-
-fn nanoseconds(name: &str, seconds: f64) -> Result<u64> {
-    if !(0.0..=86_400.0).contains(&seconds) {
-        return settings(format!("{name} must be 0 to 86400"));
-    }
-    Ok((seconds * SECOND_NS as f64) as u64)
-}
-
-/// Splits `ws://host:port/path` into `host:port` and the path.
-fn split_url(url: &str) -> Result<(&str, &str)> {
-    let Some(rest) = url.strip_prefix("ws://") else {
-        return settings(format!("{url}: only ws:// is supported"));
-    };
-    let slash = rest.find('/').unwrap_or(rest.len());
-    let (host, path) = rest.split_at(slash);
-    Ok((host, if path.is_empty() { "/" } else { path }))
-}
-
-/// The first IPv4 address, or else the first.
-fn resolve(host: &str) -> Result<SocketAddr> {
-    let with_port = if host.contains("]:") || (!host.contains('[') && host.contains(':')) {
-        host.to_string()
-    } else {
-        format!("{host}:80")
-    };
-    let found: Vec<SocketAddr> = match with_port.to_socket_addrs() {
-        Ok(found) => found.collect(),
-        Err(error) => return settings(format!("{host}: {error}")),
-    };
-    match found.iter().find(|address| address.is_ipv4()).or(found.first()) {
-        Some(address) => Ok(*address),
-        None => settings(format!("{host}: no address")),
-    }
-}
-
-/// A name that differs from other runs' against the same server.
-fn run_name() -> String {
-    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    format!("{:08x}", (time.as_millis() as u32).rotate_left(8) ^ std::process::id())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenarios::Pace;
     use clap::CommandFactory;
 
     #[test]
@@ -306,24 +177,15 @@ mod tests {
     }
 
     #[test]
-    fn urls_are_split() {
-        assert_eq!(split_url("ws://127.0.0.1:3001/ws").unwrap(), ("127.0.0.1:3001", "/ws"));
-        assert_eq!(split_url("ws://localhost").unwrap(), ("localhost", "/"));
-        assert!(split_url("wss://localhost/").is_err());
-        assert_eq!(resolve("127.0.0.1").unwrap(), SocketAddr::from(([127, 0, 0, 1], 80)));
-        assert_eq!(resolve("[::1]:9").unwrap().port(), 9);
-    }
-
-    #[test]
-    fn the_length_of_a_run_name_is_bounded() {
-        assert_eq!(run_name().len(), 8);
-    }
-
-    #[test]
-    fn nonsense_is_refused() {
-        assert!(check_layout(Layout::alone(0)).is_err());
-        assert!(check_layout(Layout::rooms(10, 100_000)).is_err());
-        assert!(check_layout(Layout::rooms(100, 10)).is_ok());
-        assert!(nanoseconds("x", f64::NAN).is_err() && nanoseconds("x", -1.0).is_err());
+    fn a_scenario_takes_its_own_flags_and_the_common_ones() {
+        let line = "x rooms --rooms 3 --rate 50 --threshold p99_us<5 --pin 1 --json";
+        let Command::Scenario(command) = Cli::parse_from(line.split(' ')).command else {
+            panic!("a scenario was named");
+        };
+        let (settings, run) = command.settings();
+        assert!(matches!(&settings.scenario, ScenarioArgs::Rooms(rooms) if rooms.rooms == 3 && rooms.members == 10));
+        assert!(matches!(settings.plan(Pace::InAll).unwrap().0[1].pace, Pace::Scheduled(ramp) if ramp.to == 50.0));
+        assert_eq!((settings.thresholds.len(), run.pin, run.output.json), (1, Some(1), true));
+        assert!(Cli::try_parse_from("x rooms --connections 3".split(' ')).is_err());
     }
 }

@@ -3,13 +3,18 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::error::ConnectionError;
 use crate::frame::{READ_CHUNK, ReadBuffer};
-use crate::scenarios::Identity;
+use crate::scenarios::{Identity, Role};
+
+/// The receive buffer of a slow connection, in bytes: some ten messages.
+const SMALL_RECEIVE_BUFFER: usize = 4096;
 
 /// Where a connection stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +33,11 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Whether it is on the way to `Ready`.
+    pub fn is_opening(self) -> bool {
+        matches!(self, Self::Connecting | Self::Upgrading | Self::Authenticating)
+    }
+
     /// What the phase waits for, if it may not last.
     pub fn awaits(self) -> Option<&'static str> {
         match self {
@@ -66,8 +76,12 @@ pub struct Connection {
     /// Bytes to write; those before `written` are gone. Empty when all is written.
     pub out: Vec<u8>,
     written: usize,
+    /// Whether the socket takes no more for now.
+    blocked: bool,
     /// Whether it is in the reactor's list of rows to flush.
     pub dirty: bool,
+    /// Whether nothing is read from it.
+    pub paused: bool,
 }
 
 impl Connection {
@@ -75,24 +89,34 @@ impl Connection {
         Self {
             socket: None,
             phase: Phase::Closed,
-            identity: Identity { session: 0, echo: true },
+            identity: Identity::user(0),
             since: 0,
             key: String::new(),
             tail: Vec::new(),
             out: Vec::new(),
             written: 0,
+            blocked: false,
             dirty: false,
+            paused: false,
         }
     }
 
     /// Begins to connect.
-    pub fn open(&mut self, address: SocketAddr, registry: &Registry, token: Token) -> Result<(), ConnectionError> {
+    pub fn open(
+        &mut self,
+        identity: Identity,
+        address: SocketAddr,
+        registry: &Registry,
+        token: Token,
+    ) -> Result<(), ConnectionError> {
         assert_eq!(self.phase, Phase::Closed, "a row has one socket");
-        let mut socket = TcpStream::connect(address).map_err(ConnectionError::Connect)?;
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        registry.register(&mut socket, token, interest).map_err(ConnectionError::Connect)?;
-        self.socket = Some(socket);
-        self.phase = Phase::Connecting;
+        (self.phase, self.identity) = (Phase::Connecting, identity);
+        let connect = || {
+            let mut socket = connect(address, identity.role)?;
+            registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
+            Ok(socket)
+        };
+        self.socket = Some(connect().map_err(ConnectionError::Connect)?);
         Ok(())
     }
 
@@ -116,7 +140,7 @@ impl Connection {
 
     /// Reads once into the shared buffer, behind the row's own tail.
     pub fn read(&mut self, buffer: &mut ReadBuffer) -> Result<ReadOutcome, ConnectionError> {
-        let Some(socket) = &mut self.socket else {
+        let Some(socket) = self.socket.as_mut().filter(|_| !self.paused) else {
             return Ok(ReadOutcome::Nothing);
         };
         loop {
@@ -138,16 +162,19 @@ impl Connection {
     }
 
     /// Writes what is waiting, as far as the socket takes it; whether all is written. The rest goes when the socket is
-    /// writable again.
+    /// writable again, of which the caller tells by `unblock`.
     pub fn flush(&mut self) -> Result<bool, ConnectionError> {
-        let Some(socket) = &mut self.socket else {
-            return Ok(true);
+        let Some(socket) = self.socket.as_mut().filter(|_| !self.blocked) else {
+            return Ok(self.out.is_empty());
         };
         while self.written < self.out.len() {
             match socket.write(&self.out[self.written..]) {
                 Ok(0) => return Err(ConnectionError::Ended),
                 Ok(count) => self.written += count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.block();
+                    return Ok(false);
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(ConnectionError::Io(error)),
             }
@@ -157,9 +184,48 @@ impl Connection {
         Ok(true)
     }
 
+    /// The socket takes no more. What is written is dropped once it is the larger part, so that a row that always has
+    /// more to write does not grow.
+    fn block(&mut self) {
+        self.blocked = true;
+        if self.written > self.out.len() / 2 {
+            self.out.drain(..self.written);
+            self.written = 0;
+        }
+    }
+
+    /// The socket takes bytes again.
+    pub fn unblock(&mut self) {
+        self.blocked = false;
+    }
+
+    /// Closes it at once: the server's side sees a reset, and the port is free again.
+    pub fn cut(&mut self) {
+        if let Some(socket) = &self.socket {
+            // Without it, the connection ends like any other, which does no harm.
+            SockRef::from(socket).set_linger(Some(Duration::ZERO)).ok();
+        }
+        self.close();
+    }
+
     /// Drops the socket (which takes it out of the poll) and every byte.
     pub fn close(&mut self) {
         let dirty = self.dirty;
         *self = Self { dirty, ..Self::closed() };
+    }
+}
+
+/// A socket that is connecting.
+fn connect(address: SocketAddr, role: Role) -> io::Result<TcpStream> {
+    if role != Role::Slow {
+        return TcpStream::connect(address);
+    }
+    // The buffer's size must be known before the handshake, in which the window's scale is fixed.
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_recv_buffer_size(SMALL_RECEIVE_BUFFER)?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&address.into()) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
+        _ => Ok(TcpStream::from_std(socket.into())),
     }
 }

@@ -4,13 +4,19 @@
 //! reader finds it by one substring search. Everything else (the welcome, errors, gaps) is rare and may be slower. The
 //! text is searched, not parsed: it relies on JSON without blanks.
 
+use std::io::Write;
+
 use memchr::memmem::{self, Finder};
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use crate::frame::{self, MaskKeys};
+use crate::http::{self, Request};
+use crate::wording::{Keying, Priority, Wording};
 
-/// The smallest envelope: every stamp fits into it.
+/// The smallest envelope: every stamp fits into it, worded plainly.
 pub const MIN_BYTES: usize = 144;
+/// The smallest envelope that holds every wording, too.
+pub const MIN_WORDED_BYTES: usize = 256;
 
 /// Who published a message, its number there (from 0), and when it was meant to be sent, in ns of the harness's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,26 +33,42 @@ pub struct Composer {
     bytes: usize,
     pad: Vec<u8>,
     keys: MaskKeys,
+    /// What stands before and behind each envelope in its frame.
+    around: [&'static [u8]; 2],
 }
 
 impl Composer {
     /// `run` makes ids unique among the runs against one server; `bytes` is the length of each envelope.
     pub fn new(run: &str, bytes: usize) -> Self {
         assert!((MIN_BYTES..=frame::MAX_PAYLOAD).contains(&bytes) && run.len() <= 8);
-        Self { run: run.into(), bytes, pad: vec![b'x'; bytes], keys: MaskKeys::new(bytes as u32) }
+        Self { run: run.into(), bytes, pad: vec![b'x'; bytes], keys: MaskKeys::new(bytes as u32), around: [b"", b""] }
+    }
+
+    /// Puts something before and behind each envelope; it does not count as its length.
+    pub fn wrapped_in(self, around: [&'static [u8]; 2]) -> Self {
+        Self { around, ..self }
     }
 
     /// Appends the frame of one message.
-    pub fn push(&mut self, out: &mut Vec<u8>, stamp: Stamp) {
+    pub fn push(&mut self, out: &mut Vec<u8>, stamp: Stamp, wording: Wording) {
         let key = self.keys.next_key();
-        frame::push_header(out, OpCode::Data(Data::Text), Some(key), self.bytes);
+        let [before, after] = self.around;
+        frame::push_header(out, OpCode::Data(Data::Text), Some(key), before.len() + self.bytes + after.len());
         let start = out.len();
-        self.push_text(out, stamp);
-        debug_assert_eq!(out.len() - start, self.bytes);
+        out.extend_from_slice(before);
+        self.push_text(out, stamp, wording);
+        debug_assert_eq!(out.len() - start, before.len() + self.bytes);
+        out.extend_from_slice(after);
         frame::apply_mask(&mut out[start..], key);
     }
 
-    fn push_text(&self, out: &mut Vec<u8>, stamp: Stamp) {
+    /// Appends a request that publishes one message over HTTP.
+    pub fn push_request(&self, out: &mut Vec<u8>, request: &Request, stamp: Stamp, wording: Wording) {
+        http::push_post(out, request, self.bytes);
+        self.push_text(out, stamp, wording);
+    }
+
+    fn push_text(&self, out: &mut Vec<u8>, stamp: Stamp, wording: Wording) {
         const END: &[u8] = br#""}}"#;
         let start = out.len();
         out.extend_from_slice(br#"{"id":""#);
@@ -55,17 +77,72 @@ impl Composer {
         push_number(out, stamp.publisher.into());
         out.push(b'-');
         push_number(out, stamp.number);
-        out.extend_from_slice(br#"","type":"custom","payload":{"p":"#);
+        out.extend_from_slice(br#"","type":""#);
+        out.extend_from_slice(message_type(stamp.number, wording.keying));
+        out.push(b'"');
+        self.push_members(out, stamp.number, wording);
+        out.extend_from_slice(br#","payload":{"p":"#);
         push_number(out, stamp.publisher.into());
         out.extend_from_slice(br#","n":"#);
         push_number(out, stamp.number);
         out.extend_from_slice(br#","t":"#);
         push_number(out, stamp.sent_at);
+        self.push_operation(out, stamp, wording.keying);
         out.extend_from_slice(br#","pad":""#);
         let pad = self.bytes - END.len() - (out.len() - start);
         out.extend_from_slice(&self.pad[..pad]);
         out.extend_from_slice(END);
     }
+
+    /// The members that a plain message leaves out.
+    fn push_members(&self, out: &mut Vec<u8>, number: u64, wording: Wording) {
+        match wording.priority {
+            Priority::High => out.extend_from_slice(br#","priority":"high""#),
+            Priority::Normal => {}
+            Priority::Low => out.extend_from_slice(br#","priority":"low""#),
+        }
+        if let Some(session) = wording.session {
+            out.extend_from_slice(br#","sessionId":""#);
+            out.extend_from_slice(session_name(&self.run, session).as_bytes());
+            out.push(b'"');
+        }
+        if let Keying::Cycle(keys) = wording.keying {
+            out.extend_from_slice(br#","key":"k"#);
+            push_number(out, number % keys);
+            out.push(b'"');
+        }
+    }
+
+    /// The payload's members that the server makes the key of, and that clients of operations read.
+    fn push_operation(&self, out: &mut Vec<u8>, stamp: Stamp, keying: Keying) {
+        let Keying::Operation(steps) = keying else {
+            return;
+        };
+        let (operation, step) = (stamp.number / steps, stamp.number % steps);
+        out.extend_from_slice(br#","operationId":"op-"#);
+        push_number(out, stamp.publisher.into());
+        out.push(b'-');
+        push_number(out, operation);
+        let progress = step as f64 / (steps - 1) as f64;
+        write!(out, r#"","progress":{progress:.3}"#).expect("ok because writing to a vector cannot fail");
+    }
+}
+
+/// The type of the message of this number.
+fn message_type(number: u64, keying: Keying) -> &'static [u8] {
+    match keying {
+        Keying::None | Keying::Cycle(_) => b"custom",
+        Keying::Operation(steps) => match number % steps {
+            0 => b"operation_started",
+            step if step + 1 == steps => b"operation_completed",
+            _ => b"operation_progress",
+        },
+    }
+}
+
+/// The name of a session of one run.
+pub fn session_name(run: &str, session: u32) -> String {
+    format!("load-{run}-{session}")
 }
 
 /// The `authentication` message of one connection.
@@ -84,6 +161,16 @@ pub enum Gap {
     Direct(u64),
     /// Nothing that can be counted; no loss is excused by it.
     Unknown,
+}
+
+impl Gap {
+    /// How many messages it may excuse.
+    pub fn count(self) -> u64 {
+        match self {
+            Self::Positions(count) | Self::Direct(count) => count,
+            Self::Unknown => 0,
+        }
+    }
 }
 
 /// A text message, as far as the harness cares.
@@ -191,9 +278,9 @@ mod tests {
     use super::*;
     use crate::frame::{Sender, apply_mask, parse_frame};
 
-    fn composed(bytes: usize, stamp: Stamp) -> Vec<u8> {
+    fn composed(bytes: usize, stamp: Stamp, wording: Wording) -> Vec<u8> {
         let mut out = Vec::new();
-        Composer::new("0a1b2c3d", bytes).push(&mut out, stamp);
+        Composer::new("0a1b2c3d", bytes).push(&mut out, stamp, wording);
         let frame = parse_frame(&out, Sender::Client).unwrap().unwrap();
         assert_eq!(frame.payload.end, out.len());
         let mut text = out[frame.payload].to_vec();
@@ -205,10 +292,32 @@ mod tests {
     fn a_composed_message_has_its_length_and_its_stamp_is_found() {
         for (bytes, number) in [(MIN_BYTES, 0), (MIN_BYTES, 99_999_999_999), (256, 345), (70_000, 1)] {
             let stamp = Stamp { publisher: 99_999, number, sent_at: 9_999_999_999_999 };
-            let text = composed(bytes, stamp);
+            let text = composed(bytes, stamp, Wording::PLAIN);
             assert_eq!(text.len(), bytes);
             assert_eq!(Scanner::new().scan(&text), Incoming::Stamped(stamp));
         }
+    }
+
+    #[test]
+    fn every_wording_fits_and_says_what_it_should() {
+        let stamp = Stamp { publisher: 99_999, number: 99_999_999_999, sent_at: 9_999_999_999_999 };
+        for keying in [Keying::None, Keying::Cycle(u64::MAX), Keying::Operation(9)] {
+            let wording = Wording { priority: Priority::High, keying, session: Some(99_999) };
+            let text = composed(MIN_WORDED_BYTES, stamp, wording);
+            assert_eq!(text.len(), MIN_WORDED_BYTES);
+            assert_eq!(Scanner::new().scan(&text), Incoming::Stamped(stamp));
+            assert!(contains(&text, br#","priority":"high","sessionId":"load-0a1b2c3d-99999""#));
+        }
+        let says = |number, part: &[u8]| {
+            let wording = Wording { keying: Keying::Operation(5), ..Wording::PLAIN };
+            contains(&composed(MIN_WORDED_BYTES, Stamp { number, ..stamp }, wording), part)
+        };
+        assert!(says(5, br#""type":"operation_started","payload":"#));
+        assert!(says(8, br#""type":"operation_progress""#));
+        assert!(says(8, br#","operationId":"op-99999-1","progress":0.750,"#));
+        assert!(says(9, br#""type":"operation_completed""#));
+        let wording = Wording { keying: Keying::Cycle(4), ..Wording::PLAIN };
+        assert!(contains(&composed(256, Stamp { number: 7, ..stamp }, wording), br#","key":"k3","#));
     }
 
     #[test]

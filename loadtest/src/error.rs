@@ -11,6 +11,10 @@ pub enum LoadError {
     Settings(String),
     /// A call of the system failed.
     System(&'static str, io::Error),
+    /// A server of a comparison did not start: its name and why.
+    Peer(&'static str, String),
+    /// The process was asked to end.
+    Interrupted,
     /// A connection failed, with its number.
     Connection(usize, ConnectionError),
 }
@@ -24,6 +28,8 @@ pub enum ConnectionError {
     Refused(String),
     Io(io::Error),
     Frame(FrameError),
+    /// What is wrong with an HTTP answer.
+    Http(String),
     /// The server sent a close frame: code and reason.
     Closed(u16, String),
     /// The server ended the stream without a close frame.
@@ -39,6 +45,8 @@ impl fmt::Display for LoadError {
         match self {
             Self::Settings(text) => write!(f, "{text}"),
             Self::System(what, error) => write!(f, "{what}: {error}"),
+            Self::Peer(name, why) => write!(f, "{name}: {why}\n`make peers` builds and installs all peers"),
+            Self::Interrupted => write!(f, "interrupted"),
             Self::Connection(conn, error) => write!(f, "connection {conn}: {error}"),
         }
     }
@@ -48,7 +56,7 @@ impl fmt::Display for ConnectionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connect(error) => write!(f, "cannot connect: {error}"),
-            Self::Upgrade(text) => write!(f, "{text}"),
+            Self::Upgrade(text) | Self::Http(text) => write!(f, "{text}"),
             Self::Refused(text) => write!(f, "authentication was refused: {text}"),
             Self::Io(error) => write!(f, "{error}"),
             Self::Frame(error) => {

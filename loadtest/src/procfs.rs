@@ -1,4 +1,4 @@
-//! What a process used: CPU time and resident memory, from `/proc`.
+//! What a process used (CPU time and resident memory) and what sockets take in the kernel, from `/proc`.
 
 use std::{fs, io};
 
@@ -40,6 +40,18 @@ fn rss_bytes(status: &str) -> Option<u64> {
     Some(kib * 1024)
 }
 
+/// Memory of all TCP sockets of this machine in the kernel: what is queued in them, both ways.
+pub fn socket_memory_bytes() -> io::Result<u64> {
+    let text = fs::read_to_string("/proc/net/sockstat")?;
+    let pages = tcp_pages(&text).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no TCP memory"))?;
+    Ok(pages * sys::page_bytes())
+}
+
+fn tcp_pages(sockstat: &str) -> Option<u64> {
+    let line = sockstat.lines().find_map(|line| line.strip_prefix("TCP:"))?;
+    line.split_ascii_whitespace().skip_while(|word| *word != "mem").nth(1)?.parse().ok()
+}
+
 /// The slope of the straight line that fits the points best (least squares); `None` for fewer than two distinct `x`.
 pub fn slope(points: &[(f64, f64)]) -> Option<f64> {
     let count = points.len() as f64;
@@ -65,6 +77,14 @@ mod tests {
     fn resident_memory_is_given_in_bytes() {
         assert_eq!(rss_bytes("Name:\tx\nVmRSS:\t    2048 kB\nThreads:\t1\n"), Some(2 << 20));
         assert_eq!(rss_bytes("Name:\tx\n"), None);
+    }
+
+    #[test]
+    fn pages_of_sockets_are_found_by_name() {
+        let text = "sockets: used 13\nTCP: inuse 1 orphan 0 tw 2003 alloc 1 mem 42\nUDP: inuse 0 mem 7\n";
+        assert_eq!(tcp_pages(text), Some(42));
+        assert_eq!(tcp_pages("UDP: inuse 0 mem 7\n"), None);
+        assert!(socket_memory_bytes().is_ok());
     }
 
     #[test]

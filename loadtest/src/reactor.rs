@@ -1,12 +1,13 @@
 //! The reactor of the harness: one thread, one poll, all connections as rows of one table. It carries out what a scenario
 //! asks for and tells it what happens.
 //!
-//! In: a scenario and the target. Out: its report. Any connection that fails or that the server closes ends the run with
-//! an error, so that a run always stops by itself.
+//! In: a scenario and the target. Out: its report and, each second, what happened in it. Any connection that fails or that
+//! the server closes ends the run with an error, unless the scenario expects it, so that a run always stops by itself.
 
 use std::collections::VecDeque;
 use std::mem;
 use std::net::SocketAddr;
+use std::sync::mpsc::Sender as Channel;
 use std::time::Duration;
 
 use mio::event::Event;
@@ -15,16 +16,24 @@ use tungstenite::handshake::client::generate_key;
 use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
 use crate::connection::{Connection, Phase, ReadOutcome};
-use crate::envelope::{self, Composer, Incoming, Scanner};
+use crate::envelope::{self, Composer, Incoming, Scanner, Stamp};
 use crate::error::{ConnectionError, LoadError, Result};
 use crate::frame::{self, Frame, MaskKeys, ReadBuffer, Sender};
 use crate::handshake::{self, SUBPROTOCOL};
+use crate::http::{self, Request};
 use crate::measure::{Clock, SECOND_NS, Sample};
+use crate::meter::Interval;
 use crate::report::Report;
-use crate::scenarios::{Command, Identity, Scenario};
+use crate::scenarios::{Command, Identity, Role, Scenario};
+use crate::socket_io::{self, Packet};
+use crate::wording::Wording;
 
-/// Events taken from the poll at once: few enough that a schedule is looked at every few hundred microseconds.
+/// Events taken from the poll at once.
 const EVENTS: usize = 128;
+/// Reads of one connection in a row, and connections opened in a row. A schedule is looked at after each such row: its
+/// messages must not wait for what the harness does for others.
+const READS_IN_A_ROW: usize = 4;
+const OPENS_IN_A_ROW: usize = 16;
 /// The poll rounds up to milliseconds; whatever is due sooner than this is waited for by polling without a timeout, so
 /// that a schedule is kept to microseconds. The harness is meant to have a processor of its own.
 const SPIN_NS: u64 = 2_000_000;
@@ -35,6 +44,9 @@ const SHOWN_ERRORS: usize = 5;
 /// Write buffers kept for the next row that needs one.
 const SPARE_BUFFERS: usize = 64;
 
+/// What becomes of a step of one connection.
+type Outcome<T> = std::result::Result<T, ConnectionError>;
+
 /// What connections speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
@@ -42,6 +54,8 @@ pub enum Dialect {
     Hashi,
     /// Plain WebSocket.
     Raw,
+    /// The same envelopes as events of Socket.IO.
+    SocketIo,
 }
 
 /// Where and how to connect.
@@ -65,11 +79,27 @@ impl Target {
     fn subprotocol(&self) -> Option<&'static str> {
         (self.dialect == Dialect::Hashi).then_some(SUBPROTOCOL)
     }
+
+    /// What stands before and behind each envelope.
+    fn around(&self) -> [&'static [u8]; 2] {
+        if self.dialect == Dialect::SocketIo { socket_io::AROUND } else { [b"", b""] }
+    }
 }
 
-/// Runs a scenario to its end.
-pub fn run(scenario: impl Scenario, target: Target) -> Result<Report> {
-    Reactor::new(scenario, target)?.run()
+/// What happened in an interval.
+#[derive(Debug)]
+pub struct Tick {
+    pub interval: Interval,
+    /// The name of its phase (`drain` after the last), and whether that is measured.
+    pub phase: String,
+    pub is_measured: bool,
+    /// `error` messages since the run began.
+    pub errors: u64,
+}
+
+/// Runs a scenario to its end. Each interval is sent to `ticks`; it may be that nobody listens.
+pub fn run(scenario: impl Scenario, target: Target, ticks: Channel<Tick>) -> Result<Report> {
+    Reactor::new(scenario, target, ticks)?.run()
 }
 
 /// The state of a run.
@@ -84,6 +114,8 @@ struct Reactor<S> {
     opening: usize,
     /// Rows with bytes to write that were not tried yet.
     dirty: Vec<usize>,
+    /// Rows that may hold bytes that no event will announce: they were paused, or not read to the end.
+    unread: Vec<usize>,
     commands: Vec<Command>,
     buffer: ReadBuffer,
     spare: Vec<Vec<u8>>,
@@ -91,17 +123,18 @@ struct Reactor<S> {
     scanner: Scanner,
     keys: MaskKeys,
     samples: Vec<Sample>,
+    ticks: Channel<Tick>,
     error_count: u64,
     errors: Vec<String>,
     next_timeout_scan: u64,
 }
 
 impl<S: Scenario> Reactor<S> {
-    fn new(scenario: S, target: Target) -> Result<Self> {
+    fn new(scenario: S, target: Target, ticks: Channel<Tick>) -> Result<Self> {
         let poll = Poll::new().map_err(|error| LoadError::System("poll", error))?;
         let rows = (0..scenario.connections()).map(|_| Connection::closed()).collect();
         Ok(Self {
-            composer: Composer::new(&target.run, target.message_bytes),
+            composer: Composer::new(&target.run, target.message_bytes).wrapped_in(target.around()),
             scenario,
             target,
             clock: Clock::start(),
@@ -110,12 +143,14 @@ impl<S: Scenario> Reactor<S> {
             waiting: VecDeque::new(),
             opening: 0,
             dirty: Vec::new(),
+            unread: Vec::new(),
             commands: Vec::new(),
             buffer: ReadBuffer::new(),
             spare: Vec::new(),
             scanner: Scanner::new(),
             keys: MaskKeys::new(std::process::id()),
             samples: Vec::new(),
+            ticks,
             error_count: 0,
             errors: Vec::new(),
             next_timeout_scan: 0,
@@ -132,9 +167,14 @@ impl<S: Scenario> Reactor<S> {
             for event in &events {
                 self.handle(event)?;
                 self.act()?;
+                self.pass_time()?;
             }
+            self.read_unread()?;
+            self.open_waiting()?;
             self.pass_time()?;
         }
+        self.scenario.meter().finish(self.clock.now());
+        self.tell_intervals();
         Ok(self.report())
     }
 
@@ -145,8 +185,11 @@ impl<S: Scenario> Reactor<S> {
         }
     }
 
-    fn timeout(&self, now: u64) -> Duration {
-        let due = self.scenario.due().min(self.next_timeout_scan);
+    fn timeout(&mut self, now: u64) -> Duration {
+        if !self.unread.is_empty() || self.may_open() {
+            return Duration::ZERO;
+        }
+        let due = self.scenario.due().min(self.scenario.meter().due()).min(self.next_timeout_scan);
         let left = due.saturating_sub(now);
         if left <= SPIN_NS { Duration::ZERO } else { Duration::from_nanos(left - SPIN_NS / 2) }
     }
@@ -157,6 +200,8 @@ impl<S: Scenario> Reactor<S> {
             self.scenario.on_time(now, &mut self.commands);
             self.act()?;
         }
+        self.scenario.meter().tick(now);
+        self.tell_intervals();
         if now >= self.next_timeout_scan {
             self.next_timeout_scan = now + TIMEOUT_SCAN_NS;
             self.check_timeouts(now)?;
@@ -164,16 +209,56 @@ impl<S: Scenario> Reactor<S> {
         Ok(())
     }
 
-    fn check_timeouts(&self, now: u64) -> Result<()> {
-        for (conn, row) in self.rows.iter().enumerate() {
+    /// What these rows hold was announced once and will not be again.
+    fn read_unread(&mut self) -> Result<()> {
+        for conn in mem::take(&mut self.unread) {
+            let read = self.read(conn, true);
+            self.settle(conn, read)?;
+            self.act()?;
+            self.pass_time()?;
+        }
+        Ok(())
+    }
+
+    fn may_open(&self) -> bool {
+        !self.waiting.is_empty() && self.opening < self.target.opening_at_once
+    }
+
+    /// Opens connections that wait for it.
+    fn open_waiting(&mut self) -> Result<()> {
+        let room = self.target.opening_at_once - self.opening;
+        for _ in 0..room.min(self.waiting.len()).min(OPENS_IN_A_ROW) {
+            let (conn, identity) = self.waiting.pop_front().expect("ok because so many are waiting");
+            self.opening += 1;
+            let opened = self.open(conn, identity);
+            self.settle(conn, opened)?;
+        }
+        Ok(())
+    }
+
+    /// Hands over what was measured in the intervals that ended.
+    fn tell_intervals(&mut self) {
+        let errors = self.error_count;
+        let meter = self.scenario.meter();
+        for interval in meter.take_finished() {
+            let (phase, is_measured) = interval.phase.map_or(("drain", false), |phase| meter.phase(phase));
+            let phase = phase.to_owned();
+            // A run whose ticks nobody takes is the same run.
+            self.ticks.send(Tick { interval, phase, is_measured, errors }).ok();
+        }
+    }
+
+    fn check_timeouts(&mut self, now: u64) -> Result<()> {
+        for conn in 0..self.rows.len() {
+            let row = &self.rows[conn];
             if let Some(what) = row.phase.awaits().filter(|_| now > row.since + self.target.timeout_ns) {
-                return Err(LoadError::Connection(conn, ConnectionError::Timeout(what)));
+                self.settle(conn, Err(ConnectionError::Timeout(what)))?;
             }
         }
         Ok(())
     }
 
-    /// Carries out the scenario's commands, opens what may be opened, and writes.
+    /// Carries out the scenario's commands, and writes.
     fn act(&mut self) -> Result<()> {
         let mut commands = mem::take(&mut self.commands);
         for command in commands.drain(..) {
@@ -181,38 +266,49 @@ impl<S: Scenario> Reactor<S> {
         }
         // Nothing was appended meanwhile; the emptied list is put back for its capacity.
         self.commands = commands;
-        while self.opening < self.target.opening_at_once {
-            let Some((conn, identity)) = self.waiting.pop_front() else {
-                break;
-            };
-            self.open(conn, identity).map_err(|error| LoadError::Connection(conn, error))?;
-        }
         self.flush_dirty()
     }
 
     fn carry_out(&mut self, command: Command) {
         match command {
             Command::Open { conn, identity } => self.waiting.push_back((conn, identity)),
-            Command::Publish { conn, stamp } => {
+            Command::Publish { conn, stamp, wording } => {
                 assert_eq!(self.rows[conn].phase, Phase::Ready, "only a connection that is ready publishes");
                 self.mark_dirty(conn);
-                self.composer.push(&mut self.rows[conn].out, stamp);
+                self.compose(conn, stamp, wording);
+            }
+            Command::Pause { conn } => self.rows[conn].paused = true,
+            Command::Resume { conn } => {
+                self.rows[conn].paused = false;
+                self.unread.push(conn);
             }
             Command::Close { conn } => {
                 let code: [u8; 2] = u16::from(CloseCode::Normal).to_be_bytes();
                 self.push_frame(conn, OpCode::Control(Control::Close), &code);
                 self.enter(conn, Phase::Closing);
             }
+            Command::Cut { conn } => {
+                self.opening -= usize::from(self.rows[conn].phase.is_opening());
+                self.rows[conn].cut();
+            }
             Command::Sample => self.samples.push(Sample::take(self.clock.now(), self.target.server_pid)),
         }
     }
 
-    fn open(&mut self, conn: usize, identity: Identity) -> std::result::Result<(), ConnectionError> {
-        self.rows[conn].open(self.target.address, self.poll.registry(), Token(conn))?;
-        self.rows[conn].identity = identity;
+    fn compose(&mut self, conn: usize, stamp: Stamp, wording: Wording) {
+        let row = &mut self.rows[conn];
+        let role = row.identity.role;
+        if let Role::Rest(route) = role {
+            let request = Request { route, host: &self.target.host, token: &token(conn, role) };
+            self.composer.push_request(&mut row.out, &request, stamp, wording);
+        } else {
+            self.composer.push(&mut row.out, stamp, wording);
+        }
+    }
+
+    fn open(&mut self, conn: usize, identity: Identity) -> Outcome<()> {
         self.rows[conn].since = self.clock.now();
-        self.opening += 1;
-        Ok(())
+        self.rows[conn].open(identity, self.target.address, self.poll.registry(), Token(conn))
     }
 
     fn enter(&mut self, conn: usize, phase: Phase) {
@@ -236,17 +332,22 @@ impl<S: Scenario> Reactor<S> {
         frame::push_frame(&mut self.rows[conn].out, opcode, Some(self.keys.next_key()), payload);
     }
 
+    fn push_text(&mut self, conn: usize, text: &[u8]) {
+        self.push_frame(conn, OpCode::Data(Data::Text), text);
+    }
+
     fn flush_dirty(&mut self) -> Result<()> {
         let mut dirty = mem::take(&mut self.dirty);
         for conn in dirty.drain(..) {
             self.rows[conn].dirty = false;
-            self.flush(conn).map_err(|error| LoadError::Connection(conn, error))?;
+            let flushed = self.flush(conn);
+            self.settle(conn, flushed)?;
         }
         self.dirty = dirty;
         Ok(())
     }
 
-    fn flush(&mut self, conn: usize) -> std::result::Result<(), ConnectionError> {
+    fn flush(&mut self, conn: usize) -> Outcome<()> {
         let row = &mut self.rows[conn];
         if row.flush()? && row.out.capacity() > 0 {
             let buffer = mem::take(&mut row.out);
@@ -259,17 +360,35 @@ impl<S: Scenario> Reactor<S> {
 
     fn handle(&mut self, event: &Event) -> Result<()> {
         let Token(conn) = event.token();
-        self.advance(conn, event).map_err(|error| LoadError::Connection(conn, error))
+        let advanced = self.advance(conn, event);
+        self.settle(conn, advanced)
     }
 
-    fn advance(&mut self, conn: usize, event: &Event) -> std::result::Result<(), ConnectionError> {
+    /// An error of a connection closes it, and ends the run unless the scenario expects it.
+    fn settle(&mut self, conn: usize, outcome: Outcome<()>) -> Result<()> {
+        let Err(error) = outcome else {
+            return Ok(());
+        };
+        if !self.scenario.on_failed(conn, &error, self.clock.now()) {
+            return Err(LoadError::Connection(conn, error));
+        }
+        self.opening -= usize::from(self.rows[conn].phase.is_opening());
+        self.rows[conn].close();
+        Ok(())
+    }
+
+    fn advance(&mut self, conn: usize, event: &Event) -> Outcome<()> {
         if self.rows[conn].phase == Phase::Connecting {
             if !self.rows[conn].is_connected()? {
                 return Ok(());
             }
-            self.upgrade(conn);
+            match self.rows[conn].identity.role {
+                Role::Rest(_) => self.ready(conn, self.clock.now()),
+                _ => self.upgrade(conn),
+            }
         }
-        if event.is_writable() && !self.rows[conn].out.is_empty() {
+        if event.is_writable() {
+            self.rows[conn].unblock();
             self.flush(conn)?;
         }
         if event.is_readable() || event.is_read_closed() || event.is_error() {
@@ -288,22 +407,17 @@ impl<S: Scenario> Reactor<S> {
         self.enter(conn, Phase::Upgrading);
     }
 
-    /// Reads until the socket is drained. The shared buffer is taken out for the time, so that its bytes can be walked
+    /// Reads until the socket is drained, or for so long in a row. The shared buffer is taken out for the time, so that its bytes can be walked
     /// while rows change.
-    fn read(&mut self, conn: usize, closing: bool) -> std::result::Result<(), ConnectionError> {
+    fn read(&mut self, conn: usize, closing: bool) -> Outcome<()> {
         let mut buffer = mem::take(&mut self.buffer);
         let result = self.read_with(&mut buffer, conn, closing);
         self.buffer = buffer;
         result
     }
 
-    fn read_with(
-        &mut self,
-        buffer: &mut ReadBuffer,
-        conn: usize,
-        closing: bool,
-    ) -> std::result::Result<(), ConnectionError> {
-        loop {
+    fn read_with(&mut self, buffer: &mut ReadBuffer, conn: usize, closing: bool) -> Outcome<()> {
+        for _ in 0..READS_IN_A_ROW {
             match self.rows[conn].read(buffer)? {
                 ReadOutcome::Nothing => return Ok(()),
                 ReadOutcome::End => return self.ended(conn, ConnectionError::Ended),
@@ -317,52 +431,76 @@ impl<S: Scenario> Reactor<S> {
                 }
             }
         }
+        self.unread.push(conn);
+        Ok(())
     }
 
-    /// Handles the whole frames (or the head) in `bytes`; returns how many bytes they are.
-    fn consume(&mut self, conn: usize, bytes: &[u8]) -> std::result::Result<usize, ConnectionError> {
+    /// Handles what is whole in `bytes`; returns how many bytes that is.
+    fn consume(&mut self, conn: usize, bytes: &[u8]) -> Outcome<usize> {
         let now = self.clock.now();
         let mut used = 0;
-        loop {
-            let rest = &bytes[used..];
-            match self.rows[conn].phase {
-                Phase::Closed => return Ok(bytes.len()),
-                Phase::Upgrading => match handshake::head_length(rest) {
-                    Some(length) => {
-                        self.upgraded(conn, &rest[..length], now)?;
-                        used += length;
-                    }
-                    None if rest.len() > handshake::MAX_HEAD => {
-                        return Err(ConnectionError::Upgrade("the answer to the upgrade has no end".into()));
-                    }
-                    None => return Ok(used),
-                },
-                _ => match frame::parse_frame(rest, Sender::Server)? {
-                    Some(frame) => {
-                        used += frame.payload.end;
-                        self.take_frame(conn, &frame, &rest[frame.payload.clone()], now)?;
-                    }
-                    None => return Ok(used),
-                },
+        while self.rows[conn].phase != Phase::Closed {
+            match self.consume_one(conn, &bytes[used..], now)? {
+                Some(length) => used += length,
+                None => return Ok(used),
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    /// Handles the head, the frame or the answer at the start of `bytes` and returns its length; `None` when it is not
+    /// whole yet.
+    fn consume_one(&mut self, conn: usize, bytes: &[u8], now: u64) -> Outcome<Option<usize>> {
+        match (self.rows[conn].phase, self.rows[conn].identity.role) {
+            (Phase::Upgrading, _) => self.consume_head(conn, bytes, now),
+            (_, Role::Rest(_)) => self.consume_answer(conn, bytes, now),
+            _ => {
+                let Some(frame) = frame::parse_frame(bytes, Sender::Server)? else {
+                    return Ok(None);
+                };
+                self.take_frame(conn, &frame, &bytes[frame.payload.clone()], now)?;
+                Ok(Some(frame.payload.end))
             }
         }
     }
 
-    fn upgraded(&mut self, conn: usize, head: &[u8], now: u64) -> std::result::Result<(), ConnectionError> {
+    fn consume_head(&mut self, conn: usize, bytes: &[u8], now: u64) -> Outcome<Option<usize>> {
+        let Some(length) = handshake::head_length(bytes) else {
+            if bytes.len() > handshake::MAX_HEAD {
+                return Err(ConnectionError::Upgrade("the answer to the upgrade has no end".into()));
+            }
+            return Ok(None);
+        };
+        self.upgraded(conn, &bytes[..length], now)?;
+        Ok(Some(length))
+    }
+
+    fn consume_answer(&mut self, conn: usize, bytes: &[u8], now: u64) -> Outcome<Option<usize>> {
+        let answer = http::parse_answer(bytes).map_err(ConnectionError::Http)?;
+        if let Some(answer) = answer {
+            self.scenario.on_answer(conn, answer.status, now, &mut self.commands);
+        }
+        Ok(answer.map(|answer| answer.bytes))
+    }
+
+    fn upgraded(&mut self, conn: usize, head: &[u8], now: u64) -> Outcome<()> {
         let key = mem::take(&mut self.rows[conn].key);
         handshake::check_response(head, &key, self.target.subprotocol()).map_err(ConnectionError::Upgrade)?;
         match self.target.dialect {
             Dialect::Hashi => self.authenticate(conn),
             Dialect::Raw => self.ready(conn, now),
+            // It authenticates when it is connected to the namespace.
+            Dialect::SocketIo => self.enter(conn, Phase::Authenticating),
         }
         Ok(())
     }
 
     fn authenticate(&mut self, conn: usize) {
-        let Identity { session, echo } = self.rows[conn].identity;
-        let session = format!("load-{}-{session}", self.target.run);
-        let text = envelope::authentication(&format!("load-{conn}"), &session, echo);
-        self.push_frame(conn, OpCode::Data(Data::Text), text.as_bytes());
+        let Identity { session, echo, role } = self.rows[conn].identity;
+        let session = envelope::session_name(&self.target.run, session);
+        let text = envelope::authentication(&token(conn, role), &session, echo);
+        let [before, after] = self.target.around();
+        self.push_text(conn, &[before, text.as_bytes(), after].concat());
         self.enter(conn, Phase::Authenticating);
     }
 
@@ -372,14 +510,11 @@ impl<S: Scenario> Reactor<S> {
         self.scenario.on_ready(conn, now, &mut self.commands);
     }
 
-    fn take_frame(
-        &mut self,
-        conn: usize,
-        frame: &Frame,
-        payload: &[u8],
-        now: u64,
-    ) -> std::result::Result<(), ConnectionError> {
+    fn take_frame(&mut self, conn: usize, frame: &Frame, payload: &[u8], now: u64) -> Outcome<()> {
         match frame.opcode {
+            OpCode::Data(Data::Text) if self.target.dialect == Dialect::SocketIo => {
+                self.take_packet(conn, payload, now)
+            }
             OpCode::Data(Data::Text) => self.take_text(conn, payload, now),
             OpCode::Control(Control::Ping) => {
                 self.push_frame(conn, OpCode::Control(Control::Pong), payload);
@@ -390,7 +525,17 @@ impl<S: Scenario> Reactor<S> {
         }
     }
 
-    fn take_text(&mut self, conn: usize, text: &[u8], now: u64) -> std::result::Result<(), ConnectionError> {
+    fn take_packet(&mut self, conn: usize, text: &[u8], now: u64) -> Outcome<()> {
+        match socket_io::packet(text) {
+            Packet::Open => self.push_text(conn, socket_io::CONNECT),
+            Packet::Connected => self.authenticate(conn),
+            Packet::Ping => self.push_text(conn, socket_io::PONG),
+            Packet::Other => return self.take_text(conn, text, now),
+        }
+        Ok(())
+    }
+
+    fn take_text(&mut self, conn: usize, text: &[u8], now: u64) -> Outcome<()> {
         match self.scanner.scan(text) {
             Incoming::Stamped(stamp) => self.scenario.on_message(conn, stamp, now, &mut self.commands),
             Incoming::Welcome if self.rows[conn].phase == Phase::Authenticating => self.ready(conn, now),
@@ -412,7 +557,7 @@ impl<S: Scenario> Reactor<S> {
     }
 
     /// The server's side has ended: as asked, or an error.
-    fn ended(&mut self, conn: usize, error: ConnectionError) -> std::result::Result<(), ConnectionError> {
+    fn ended(&mut self, conn: usize, error: ConnectionError) -> Outcome<()> {
         if self.rows[conn].phase != Phase::Closing {
             return Err(error);
         }
@@ -426,6 +571,14 @@ impl<S: Scenario> Reactor<S> {
         report.int("errors", self.error_count);
         report.texts("first_errors", &self.errors);
         report
+    }
+}
+
+/// The token of a connection, which is the user's id.
+fn token(conn: usize, role: Role) -> String {
+    match role {
+        Role::Service => format!("service:load-{conn}"),
+        Role::User | Role::Slow | Role::Rest(_) => format!("load-{conn}"),
     }
 }
 

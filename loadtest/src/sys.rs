@@ -34,9 +34,18 @@ pub fn raise_open_files() -> io::Result<u64> {
 
 /// The unit of the times in `/proc/<pid>/stat`, in ticks per second.
 pub fn ticks_per_second() -> u64 {
+    setting(libc::_SC_CLK_TCK).unwrap_or(100)
+}
+
+/// Bytes of a page of memory.
+pub fn page_bytes() -> u64 {
+    setting(libc::_SC_PAGESIZE).unwrap_or(4096)
+}
+
+fn setting(name: libc::c_int) -> Option<u64> {
     // SAFETY: takes no pointer.
-    let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
-    u64::try_from(ticks).ok().filter(|&ticks| ticks > 0).unwrap_or(100)
+    let value = unsafe { libc::sysconf(name) };
+    u64::try_from(value).ok().filter(|&value| value > 0)
 }
 
 fn check(result: libc::c_int) -> io::Result<()> {
@@ -50,7 +59,7 @@ mod tests {
     #[test]
     fn the_limit_of_open_files_can_be_raised() {
         assert!(raise_open_files().unwrap() > 0);
-        assert!(ticks_per_second() > 0);
+        assert!(ticks_per_second() > 0 && page_bytes() > 0);
     }
 
     #[test]

@@ -14,10 +14,15 @@
 //!
 //! A tick that meets all of them at once stays near 5 ms; one that meets one of them near 1 ms.
 
+/// One tick in so many is measured by stage.
+pub const MEASURED_TICKS: u64 = 16;
 /// Sockets accepted in one tick. Protects connected clients from a reconnect storm.
 pub const ACCEPTS_PER_TICK: usize = 64;
-/// Rows read in one tick; the others wait in the ready list, first come, first served.
+/// Rows read in one tick; the others wait for the next one, first come, first served.
 pub const READS_PER_TICK: usize = 512;
+/// Rows with something new are read first, and may use this part of a tick's reads, bytes and work while others carry
+/// something over: one half.
+pub const FRESH_DIVISOR: usize = 2;
 /// Bytes read in one tick over all rows.
 pub const READ_BYTES_PER_TICK: usize = 512 * 1024;
 /// The read buffer, shared by all rows: the most one row brings in by one read.

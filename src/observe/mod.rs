@@ -1,8 +1,10 @@
 //! Counters, histograms, and the two pages that show them: status as JSON, metrics as Prometheus text.
 
 mod pages;
+mod stages;
 
 pub use pages::{Overview, prometheus, short_status, status};
+pub use stages::{Stage, StageTimes};
 
 use hdrhistogram::Histogram;
 
@@ -55,6 +57,8 @@ pub struct Metrics {
     pub latency_ns: Histogram<u64>,
     /// Length of a tick without its wait, in nanoseconds.
     pub tick_ns: Histogram<u64>,
+    /// Lengths of its stages, for some of the ticks.
+    pub stages: StageTimes,
 }
 
 impl Default for Metrics {
@@ -82,6 +86,7 @@ impl Default for Metrics {
             ticks: 0,
             latency_ns: histogram(),
             tick_ns: histogram(),
+            stages: StageTimes::default(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
 
-use super::Metrics;
+use super::{Metrics, Stage};
 use crate::config::limits::RETRY_AFTER_S;
 use crate::delivery::Delivery;
 use crate::handlers::Handlers;
@@ -143,8 +143,15 @@ fn figures(o: Overview<'_>) -> Value {
         "gaps": gaps(o).map(|(reason, n)| (reason.to_owned(), json!(n))).collect::<Map<_, _>>(),
         "httpAnswers": http_classes(o).map(|(class, n)| (class.to_owned(), json!(n))).collect::<Map<_, _>>(),
         "latency": percentiles(&o.metrics.latency_ns),
-        "tick": percentiles(&o.metrics.tick_ns),
+        "tick": tick(o.metrics),
     })
+}
+
+fn tick(metrics: &Metrics) -> Value {
+    let stage = |stage: Stage| (stage.name().to_owned(), percentiles(metrics.stages.of(stage)));
+    let mut tick = percentiles(&metrics.tick_ns);
+    tick["stages"] = Stage::ALL.map(stage).into_iter().collect();
+    tick
 }
 
 /// The status page for whom the figures are not.
@@ -211,8 +218,7 @@ pub fn prometheus(o: Overview<'_>) -> String {
         line(&mut out, "hashi_http_answers_total", &format!("{{class=\"{class}\"}}"), value as f64);
     }
     gauges(&mut out, o);
-    summary(&mut out, "hashi_latency_seconds", "From publication to the last write.", &o.metrics.latency_ns);
-    summary(&mut out, "hashi_tick_seconds", "Length of a tick without its wait.", &o.metrics.tick_ns);
+    summaries(&mut out, o.metrics);
     out
 }
 
@@ -258,15 +264,29 @@ fn gauges(out: &mut String, o: Overview<'_>) {
     line(out, "hashi_uptime_seconds", "", o.delivery.now.ns as f64 / 1e9);
 }
 
-fn summary(out: &mut String, name: &str, help: &str, histogram: &Histogram<u64>) {
-    family(out, name, help, "summary");
+fn summaries(out: &mut String, metrics: &Metrics) {
+    family(out, "hashi_latency_seconds", "From publication to the last write.", "summary");
+    summary(out, "hashi_latency_seconds", "", &metrics.latency_ns);
+    family(out, "hashi_tick_seconds", "Length of a tick without its wait.", "summary");
+    summary(out, "hashi_tick_seconds", "", &metrics.tick_ns);
+    family(out, "hashi_tick_stage_seconds", "Length of a stage, in some of the ticks.", "summary");
+    for stage in Stage::ALL {
+        let label = format!("stage=\"{}\"", stage.name());
+        summary(out, "hashi_tick_stage_seconds", &label, metrics.stages.of(stage));
+    }
+}
+
+/// The lines of one summary; `label` is empty or one label.
+fn summary(out: &mut String, name: &str, label: &str, histogram: &Histogram<u64>) {
+    let comma = if label.is_empty() { "" } else { "," };
     for quantile in [0.5, 0.9, 0.99, 0.999] {
         let seconds = histogram.value_at_quantile(quantile) as f64 / 1e9;
-        line(out, name, &format!("{{quantile=\"{quantile}\"}}"), seconds);
+        line(out, name, &format!("{{{label}{comma}quantile=\"{quantile}\"}}"), seconds);
     }
+    let labels = if label.is_empty() { String::new() } else { format!("{{{label}}}") };
     let sum = histogram.mean() * histogram.len() as f64 / 1e9;
-    line(out, &format!("{name}_sum"), "", if sum.is_nan() { 0.0 } else { sum });
-    line(out, &format!("{name}_count"), "", histogram.len() as f64);
+    line(out, &format!("{name}_sum"), &labels, if sum.is_nan() { 0.0 } else { sum });
+    line(out, &format!("{name}_count"), &labels, histogram.len() as f64);
 }
 
 fn family(out: &mut String, name: &str, help: &str, kind: &str) {

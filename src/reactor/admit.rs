@@ -77,6 +77,7 @@ impl Core {
         profile.is_service = is_service;
         profile.features = request.features;
         profile.echo = request.echo;
+        self.arm_anew(slot);
         if request.features.resume {
             self.delivery.tables.outputs.track(slot);
         }

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use super::arrays::{ArrayFrame, leading_messages};
 use super::close::Next;
 use super::net::{Clock, Net};
+use super::turns::Turn;
 use super::{Core, Reactor};
 use crate::config::limits::{
     BATCH_BYTES, DRAIN_BYTES_PER_TICK, DRAIN_HIGH_BYTES_PER_TICK, DRAIN_HIGH_WRITES_PER_TICK,
@@ -261,7 +262,7 @@ impl Core {
         let held = self.delivery.tables.connections.inputs[slot as usize].held;
         if held && !self.has_unread_answers(slot) {
             self.delivery.tables.connections.inputs[slot as usize].held = false;
-            self.list_readable(slot);
+            self.list_readable(slot, Turn::Carried);
         }
     }
 

@@ -42,6 +42,18 @@ impl Core {
         }
     }
 
+    /// Arms the row's timer for its earliest deadline, also if that is later than before: a row that has just been opened
+    /// need not be looked at when the time for its handshake would have ended.
+    pub(super) fn arm_anew(&mut self, slot: u32) {
+        let due_ms = self.next_deadline_ms(slot);
+        let timers = &mut self.delivery.tables.timers;
+        if due_ms == NEVER {
+            timers.disarm(slot);
+        } else {
+            timers.arm(slot, due_ms);
+        }
+    }
+
     fn next_deadline_ms(&self, slot: u32) -> u64 {
         let times = self.delivery.tables.connections.times[slot as usize];
         let slow_ms = times.blocked_since_ms.saturating_add(self.config.slow_ms);

@@ -16,9 +16,9 @@ mod net;
 mod protocol;
 mod read;
 mod shutdown;
+mod turns;
 mod websocket;
 
-use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
@@ -27,13 +27,14 @@ pub use net::{Clock, Net, Ready};
 
 use self::read::ReadBuffer;
 use self::shutdown::Draining;
+use self::turns::{Turn, Turns};
 use crate::auth::Policy;
 use crate::config::Config;
 use crate::config::limits::{BACKLOG_BYTES_MAX, BACKLOG_ENTRIES_MAX, CHECKED_TICKS, WORK_PER_TICK};
 use crate::delivery::Delivery;
 use crate::handlers::{Handlers, Inbox};
 use crate::message::Decoder;
-use crate::observe::Metrics;
+use crate::observe::{Metrics, Stage};
 use crate::tables::batch::Batch;
 
 /// The server: all tables, and what the stages need besides.
@@ -60,8 +61,8 @@ pub(crate) struct Core {
     policy: Box<dyn Policy>,
     metrics: Metrics,
     inbox: Inbox,
-    /// Rows to read, first come, first served.
-    readable: VecDeque<u32>,
+    /// Rows to read.
+    turns: Turns,
     /// Rows to free at the end of the tick.
     doomed: Vec<u32>,
     /// New connections may wait; `accept_not_before_ms` says from when on they are taken.
@@ -103,7 +104,7 @@ impl<N: Net, C: Clock> Reactor<N, C> {
             policy: parts.policy,
             metrics: Metrics::default(),
             inbox: parts.inbox,
-            readable: VecDeque::new(),
+            turns: Turns::default(),
             doomed: Vec::new(),
             accept_ready: true,
             accept_not_before_ms: 0,
@@ -141,12 +142,12 @@ impl<N: Net, C: Clock> Reactor<N, C> {
     /// What the loop cannot survive: the poll itself failing.
     pub fn tick(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         self.wait(timeout)?; // sockets, the waker, the next timer; the clock is read once
-        self.accept(); // new sockets -> rows
-        self.read(); // readable rows -> requests and messages -> routed
-        self.complete(); // finished handlers and commands from other threads -> routed
-        self.expire(); // heartbeats, deadlines, time to live
-        self.drain(); // rings -> sockets, high before normal before low
-        self.reap(); // closed rows -> free list
+        self.stage(Stage::Accept, Self::accept); // new sockets -> rows
+        self.stage(Stage::Read, Self::read); // readable rows -> requests and messages -> routed
+        self.stage(Stage::Complete, Self::complete); // finished handlers and commands from other threads -> routed
+        self.stage(Stage::Expire, Self::expire); // heartbeats, deadlines, time to live
+        self.stage(Stage::Drain, Self::drain); // rings -> sockets, high before normal before low
+        self.stage(Stage::Reap, Self::reap); // closed rows -> free list
         self.measure();
         Ok(())
     }
@@ -174,7 +175,15 @@ impl<N: Net, C: Clock> Reactor<N, C> {
         for index in 0..self.ready.len() {
             self.core.note(self.ready[index]);
         }
+        let metrics = &mut self.core.metrics;
+        metrics.stages.begin(metrics.ticks, || self.clock.now_ns());
         Ok(())
+    }
+
+    /// Runs a stage and, in some ticks, measures it.
+    fn stage(&mut self, stage: Stage, run: impl FnOnce(&mut Self)) {
+        run(self);
+        self.core.metrics.stages.end(stage, || self.clock.now_ns());
     }
 
     /// Looks for events without sleeping for `HASHI_BUSY_POLL_US`, or for all of `timeout`; how much of it that took, if
@@ -229,7 +238,7 @@ impl Core {
     fn has_work_left(&self) -> bool {
         let can_accept = self.accept_ready && self.accept_not_before_ms <= self.delivery.now.ms();
         can_accept
-            || !self.readable.is_empty()
+            || !self.turns.is_empty()
             || self.delivery.tables.outputs.is_dirty()
             || self.inbox.waiting() > 0
             || !self.doomed.is_empty()
@@ -249,25 +258,29 @@ impl Core {
                     let input = &mut tables.connections.inputs[slot as usize];
                     input.readable = true;
                     input.hung_up |= hung_up;
-                    self.list_readable(slot);
+                    self.list_readable(slot, Turn::Fresh);
                 }
             }
         }
     }
 
-    /// Puts a row into the ready list, once.
-    fn list_readable(&mut self, slot: u32) {
+    /// Gives a row a turn to be read, once.
+    fn list_readable(&mut self, slot: u32, turn: Turn) {
         let input = &mut self.delivery.tables.connections.inputs[slot as usize];
         if !input.listed {
             input.listed = true;
-            self.readable.push_back(slot);
+            self.turns.push(slot, turn);
         }
     }
 
     /// Whether this tick may take on more work, and the rings that wait for this server may grow.
     fn may_route(&self) -> bool {
+        self.may_route_within(WORK_PER_TICK)
+    }
+
+    fn may_route_within(&self, work: usize) -> bool {
         let outputs = &self.delivery.tables.outputs;
-        self.delivery.work < WORK_PER_TICK
+        self.delivery.work < work
             && outputs.backlog() < BACKLOG_ENTRIES_MAX
             && outputs.backlog_bytes() < BACKLOG_BYTES_MAX
     }

@@ -6,8 +6,11 @@
 use std::io::ErrorKind;
 
 use super::net::{Clock, Net};
+use super::turns::Turn;
 use super::{Core, Reactor};
-use crate::config::limits::{HEAD_BYTES_MAX, READ_BUFFER_BYTES, READ_BYTES_PER_TICK, READS_PER_TICK, WORK_PER_ROW};
+use crate::config::limits::{
+    FRESH_DIVISOR, HEAD_BYTES_MAX, READ_BUFFER_BYTES, READ_BYTES_PER_TICK, READS_PER_TICK, WORK_PER_ROW, WORK_PER_TICK,
+};
 use crate::message::{Close, Decoder};
 use crate::tables::State;
 
@@ -45,23 +48,47 @@ pub(super) enum Step {
     Held,
 }
 
+/// Reads and bytes.
+#[derive(Clone, Copy)]
+struct Budget {
+    reads: usize,
+    bytes: usize,
+}
+
+impl Budget {
+    fn spend(&mut self, spent: Budget) {
+        self.reads = self.reads.saturating_sub(spent.reads);
+        self.bytes = self.bytes.saturating_sub(spent.bytes);
+    }
+}
+
 impl<N: Net, C: Clock> Reactor<N, C> {
     pub(super) fn read(&mut self) {
-        let mut bytes = 0;
-        for _ in 0..self.core.readable.len().min(READS_PER_TICK) {
-            if bytes >= READ_BYTES_PER_TICK || !self.core.may_route() {
-                return;
-            }
-            let Some(slot) = self.core.readable.pop_front() else {
-                return;
+        let mut left = Budget { reads: READS_PER_TICK, bytes: READ_BYTES_PER_TICK };
+        // Rows with something new go first, but leave a part to those that carry something over.
+        let carried = self.core.turns.len(Turn::Carried);
+        let divisor = if carried == 0 { 1 } else { FRESH_DIVISOR };
+        let fresh = Budget { reads: left.reads / divisor, bytes: left.bytes / divisor };
+        left.spend(self.serve(Turn::Fresh, self.core.turns.len(Turn::Fresh), fresh, WORK_PER_TICK / divisor));
+        self.serve(Turn::Carried, carried, left, WORK_PER_TICK);
+    }
+
+    /// Reads at most `rows` rows within the budget and the tick's `work`. Returns what it spent.
+    fn serve(&mut self, turn: Turn, rows: usize, budget: Budget, work: usize) -> Budget {
+        let mut spent = Budget { reads: 0, bytes: 0 };
+        while spent.reads < rows.min(budget.reads) && spent.bytes < budget.bytes && self.core.may_route_within(work) {
+            let Some(slot) = self.core.turns.pop(turn) else {
+                break;
             };
             let input = &mut self.core.delivery.tables.connections.inputs[slot as usize];
             input.listed = false;
             let is_live = !input.doomed && self.core.delivery.tables.connections.state(slot) != State::Free;
+            spent.reads += 1;
             if is_live {
-                bytes += self.read_row(slot);
+                spent.bytes += self.read_row(slot);
             }
         }
+        spent
     }
 
     /// Reads once and takes what is complete. Returns how many bytes were looked at.
@@ -179,9 +206,9 @@ impl Core {
         let input = &mut connections.inputs[slot as usize];
         match taken {
             Taken::Held => input.held = true,
-            Taken::Share => self.list_readable(slot),
+            Taken::Share => self.list_readable(slot, Turn::Carried),
             // A row that has ended is told of again and again while it is written; it has nothing more to read.
-            Taken::All if input.readable && !input.ended => self.list_readable(slot),
+            Taken::All if input.readable && !input.ended => self.list_readable(slot, Turn::Carried),
             Taken::All => {}
         }
         if self.delivery.tables.connections.partials[slot as usize].is_some() {

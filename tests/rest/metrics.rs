@@ -105,7 +105,7 @@ fn every_line_is_well_formed() {
         let sampled = page.samples.keys().any(|(sample, _)| sample.starts_with(name));
         assert!(sampled, "{name} has no sample");
     }
-    for unit in ["hashi_latency_seconds", "hashi_tick_seconds", "hashi_uptime_seconds"] {
+    for unit in ["hashi_latency_seconds", "hashi_tick_seconds", "hashi_tick_stage_seconds", "hashi_uptime_seconds"] {
         assert!(page.kinds.contains_key(unit), "{unit}");
     }
 }

@@ -115,6 +115,26 @@ fn the_status_counts() {
     client.ws.close();
 }
 
+/// One tick in 16 is measured by stage.
+#[test]
+fn the_status_shows_the_stages_of_a_tick() {
+    let server = server();
+    let mut client = Client::connect(server.address, "user-1", "s1");
+    for index in 0..64 {
+        client.round_trip(&format!("m{index}"));
+    }
+    let status = status::read(server.address);
+    let ticks = json::number(&status, "tick.count");
+    for stage in ["accept", "read", "complete", "expire", "drain", "reap"] {
+        let measured = json::number(&status, &format!("tick.stages.{stage}.count"));
+        assert!((4..=ticks / 16 + 1).contains(&measured), "{stage}: {measured} of {ticks} ticks");
+        let times = &status["tick"]["stages"][stage];
+        let [median_us, longest_us] = ["p50Us", "maxUs"].map(|name| times[name].as_f64().expect("a figure"));
+        assert!(0.0 < median_us && median_us <= longest_us, "{stage}: {}", times.encode());
+    }
+    client.ws.close();
+}
+
 #[test]
 fn the_status_is_never_cached() {
     let server = server();

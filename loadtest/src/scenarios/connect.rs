@@ -1,16 +1,16 @@
 //! `connect`: connect, authenticate and close, over and over; reports the rate and the time to the welcome.
 
-use super::{Command, Identity, Scenario, Timing};
-use crate::measure::{Meter, SECOND_NS, Sample, Span};
+use super::{Command, Course, Identity, Plan, Scenario};
+use crate::measure::{SECOND_NS, Sample};
+use crate::meter::Meter;
 use crate::report::Report;
 
 /// The run waits this long for the connections under way at its end.
 const DRAIN_NS: u64 = 5 * SECOND_NS;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Warmup(u64),
-    Measured(u64),
+enum Stage {
+    Running,
     Draining(u64),
     Done,
 }
@@ -18,40 +18,29 @@ enum Phase {
 /// The state of a connect run.
 #[derive(Debug)]
 pub struct Connect {
-    timing: Timing,
-    phase: Phase,
+    course: Course,
+    stage: Stage,
     /// Per connection number: when its present connection was begun.
     begun: Vec<u64>,
     open: usize,
-    meter: Meter,
 }
 
 impl Connect {
     /// So many connections `at_a_time`.
-    pub fn new(at_a_time: usize, timing: Timing) -> Self {
-        Self { timing, phase: Phase::Done, begun: vec![0; at_a_time], open: 0, meter: Meter::new() }
+    pub fn new(at_a_time: usize, plan: Plan) -> Self {
+        Self { course: Course::new(plan), stage: Stage::Running, begun: vec![0; at_a_time], open: 0 }
     }
 
     fn begin(&mut self, conn: usize, now: u64, out: &mut Vec<Command>) {
         self.begun[conn] = now;
         self.open += 1;
-        out.push(Command::Open { conn, identity: Identity { session: conn as u32, echo: true } });
+        out.push(Command::Open { conn, identity: Identity::user(conn as u32) });
     }
 
-    fn end_phase(&mut self, now: u64, out: &mut Vec<Command>) {
-        self.phase = match self.phase {
-            Phase::Warmup(_) => {
-                self.meter.open(now);
-                out.push(Command::Sample);
-                Phase::Measured(now + self.timing.measured_ns)
-            }
-            Phase::Measured(_) => {
-                self.meter.close(now);
-                out.push(Command::Sample);
-                Phase::Draining(now + DRAIN_NS)
-            }
-            Phase::Draining(_) | Phase::Done => Phase::Done,
-        };
+    fn advance(&mut self, now: u64, out: &mut Vec<Command>) {
+        if self.course.advance(now, out).is_none() {
+            self.stage = Stage::Draining(now + DRAIN_NS);
+        }
     }
 }
 
@@ -61,53 +50,55 @@ impl Scenario for Connect {
     }
 
     fn on_start(&mut self, now: u64, out: &mut Vec<Command>) {
-        self.phase = Phase::Warmup(now + self.timing.warmup_ns);
+        self.advance(now, out);
         (0..self.begun.len()).for_each(|conn| self.begin(conn, now, out));
     }
 
     fn on_ready(&mut self, conn: usize, now: u64, out: &mut Vec<Command>) {
-        self.meter.delivered(self.begun[conn], now);
+        self.course.meter.delivered(self.begun[conn], now);
         out.push(Command::Close { conn });
     }
 
     fn on_closed(&mut self, conn: usize, now: u64, out: &mut Vec<Command>) {
-        self.meter.completed(1);
+        self.course.meter.completed(1);
         self.open -= 1;
-        match self.phase {
-            Phase::Warmup(_) | Phase::Measured(_) => self.begin(conn, now, out),
-            Phase::Draining(_) if self.open == 0 => self.phase = Phase::Done,
-            Phase::Draining(_) | Phase::Done => {}
+        match self.stage {
+            Stage::Running => self.begin(conn, now, out),
+            Stage::Draining(_) if self.open == 0 => self.stage = Stage::Done,
+            Stage::Draining(_) | Stage::Done => {}
         }
     }
 
     fn on_time(&mut self, now: u64, out: &mut Vec<Command>) {
-        if now >= self.due() {
-            self.end_phase(now, out);
+        match self.stage {
+            Stage::Running if now >= self.course.due() => self.advance(now, out),
+            Stage::Draining(end) if now >= end => self.stage = Stage::Done,
+            _ => {}
         }
     }
 
     fn due(&self) -> u64 {
-        match self.phase {
-            Phase::Warmup(end) | Phase::Measured(end) | Phase::Draining(end) => end,
-            Phase::Done => u64::MAX,
+        match self.stage {
+            Stage::Running => self.course.due(),
+            Stage::Draining(end) => end,
+            Stage::Done => u64::MAX,
         }
     }
 
     fn is_done(&self) -> bool {
-        self.phase == Phase::Done
+        self.stage == Stage::Done
+    }
+
+    fn meter(&mut self) -> &mut Meter {
+        &mut self.course.meter
     }
 
     /// `messages` are connections closed, `deliveries` welcomes; latencies run from the connect to the welcome.
     fn report(&mut self, samples: &[Sample]) -> Report {
         let mut report = Report::new("connect");
         report.int("at_a_time", self.begun.len() as u64);
-        if let [start, end] = samples {
-            let span = Span { start, end };
-            report.float("connections_per_second", self.meter.completed_per_second(&span));
-            self.meter.report(&span, &mut report);
-        } else {
-            report.fail("the measured time was not reached");
-        }
+        self.course.meter.report(samples, &mut report);
+        report.maybe("connections_per_second", report.figures.number("messages_per_second"));
         if self.open > 0 {
             report.fail(format!("{} connections did not end", self.open));
         }
@@ -118,13 +109,14 @@ impl Scenario for Connect {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenarios::Pace;
 
     #[test]
     fn a_closed_connection_is_followed_by_another_until_the_end() {
-        let mut connect = Connect::new(2, Timing { warmup_ns: 10, measured_ns: 100 });
+        let mut connect = Connect::new(2, Plan::simple(10, 100, Pace::InAll(1)));
         let mut out = Vec::new();
         connect.on_start(0, &mut out);
-        assert_eq!(out.len(), 2);
+        assert!(matches!(out[..], [Command::Sample, Command::Open { .. }, Command::Open { .. }]));
         out.clear();
         connect.on_ready(1, 5, &mut out);
         connect.on_closed(1, 6, &mut out);
@@ -138,7 +130,8 @@ mod tests {
         connect.on_closed(1, 112, &mut out);
         assert!(connect.is_done());
         let sample = Sample { at: 0, server: None, harness: None };
-        let report = connect.report(&[sample, Sample { at: SECOND_NS, ..sample }]);
-        assert!(report.passed() && report.json().contains(r#""messages":1,"#), "{}", report.json());
+        let report = connect.report(&[sample, sample, Sample { at: SECOND_NS, ..sample }]);
+        assert!(report.passed(), "{}", report.text());
+        assert_eq!(report.figures.number("messages"), Some(1.0));
     }
 }

@@ -33,6 +33,11 @@ impl Flights {
         self.under_way
     }
 
+    /// How many messages of a publisher are under way. They complete in order: a lane passes all that is before.
+    pub fn under_way_of(&self, publisher: usize) -> usize {
+        self.publishers[publisher].open.len()
+    }
+
     /// How many messages a publisher has sent: the number of its next.
     pub fn sent(&self, publisher: usize) -> u64 {
         let publisher = &self.publishers[publisher];
@@ -84,7 +89,7 @@ mod tests {
         assert_eq!(flights.pass(0, 0, 1), 0);
         // The second lane skips the first number, which counts as passed.
         assert_eq!(flights.pass(1, 0, 2), 1);
-        assert_eq!((flights.under_way(), flights.sent(0)), (1, 2));
+        assert_eq!((flights.under_way(), flights.under_way_of(0), flights.sent(0)), (1, 1, 2));
         assert_eq!(flights.pass(0, 0, 2), 1);
         assert_eq!((flights.under_way(), flights.sent(0), flights.launch(0)), (0, 2, 2));
     }

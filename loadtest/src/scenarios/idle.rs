@@ -1,7 +1,8 @@
 //! `idle`: opens connections in steps, then holds them; reports the server's memory per connection and its idle CPU.
 
 use super::{Command, Identity, Scenario};
-use crate::measure::{SECOND_NS, Sample, Span};
+use crate::measure::{SECOND_NS, Sample, Used};
+use crate::meter::Meter;
 use crate::procfs;
 use crate::report::Report;
 
@@ -13,7 +14,7 @@ const STEPS: usize = 5;
 const SETTLE_NS: u64 = SECOND_NS / 5;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum Stage {
     Opening,
     Settling(u64),
     Holding(u64),
@@ -25,15 +26,17 @@ enum Phase {
 pub struct Idle {
     connections: usize,
     held_ns: u64,
-    phase: Phase,
+    stage: Stage,
     step: usize,
     opened: usize,
     ready: usize,
+    /// It only divides the time.
+    meter: Meter,
 }
 
 impl Idle {
     pub fn new(connections: usize, held_ns: u64) -> Self {
-        Self { connections, held_ns, phase: Phase::Opening, step: 0, opened: 0, ready: 0 }
+        Self { connections, held_ns, stage: Stage::Opening, step: 0, opened: 0, ready: 0, meter: Meter::new() }
     }
 
     /// How many connections are open after a step.
@@ -43,10 +46,10 @@ impl Idle {
 
     fn open_step(&mut self, out: &mut Vec<Command>) {
         self.step += 1;
-        self.phase = Phase::Opening;
+        self.stage = Stage::Opening;
         let target = self.target(self.step);
         for conn in self.opened..target {
-            let identity = Identity { session: (conn / SESSION_SIZE) as u32, echo: true };
+            let identity = Identity::user((conn / SESSION_SIZE) as u32);
             out.push(Command::Open { conn, identity });
         }
         self.opened = target;
@@ -55,7 +58,8 @@ impl Idle {
     fn settled(&mut self, now: u64, out: &mut Vec<Command>) {
         out.push(Command::Sample);
         if self.step == STEPS {
-            self.phase = Phase::Holding(now + self.held_ns);
+            self.meter.begin(now, "holding", true);
+            self.stage = Stage::Holding(now + self.held_ns);
         } else {
             self.open_step(out);
         }
@@ -67,8 +71,9 @@ impl Scenario for Idle {
         self.connections
     }
 
-    fn on_start(&mut self, _now: u64, out: &mut Vec<Command>) {
+    fn on_start(&mut self, now: u64, out: &mut Vec<Command>) {
         assert!(self.connections >= STEPS, "every step opens a connection");
+        self.meter.begin(now, "opening", false);
         out.push(Command::Sample);
         self.open_step(out);
     }
@@ -76,30 +81,35 @@ impl Scenario for Idle {
     fn on_ready(&mut self, _conn: usize, now: u64, _out: &mut Vec<Command>) {
         self.ready += 1;
         if self.ready == self.opened {
-            self.phase = Phase::Settling(now + SETTLE_NS);
+            self.stage = Stage::Settling(now + SETTLE_NS);
         }
     }
 
     fn on_time(&mut self, now: u64, out: &mut Vec<Command>) {
-        match self.phase {
-            Phase::Settling(end) if now >= end => self.settled(now, out),
-            Phase::Holding(end) if now >= end => {
+        match self.stage {
+            Stage::Settling(end) if now >= end => self.settled(now, out),
+            Stage::Holding(end) if now >= end => {
                 out.push(Command::Sample);
-                self.phase = Phase::Done;
+                self.meter.end(now);
+                self.stage = Stage::Done;
             }
             _ => {}
         }
     }
 
     fn due(&self) -> u64 {
-        match self.phase {
-            Phase::Opening | Phase::Done => u64::MAX,
-            Phase::Settling(end) | Phase::Holding(end) => end,
+        match self.stage {
+            Stage::Opening | Stage::Done => u64::MAX,
+            Stage::Settling(end) | Stage::Holding(end) => end,
         }
     }
 
     fn is_done(&self) -> bool {
-        self.phase == Phase::Done
+        self.stage == Stage::Done
+    }
+
+    fn meter(&mut self) -> &mut Meter {
+        &mut self.meter
     }
 
     fn report(&mut self, samples: &[Sample]) -> Report {
@@ -116,7 +126,7 @@ impl Scenario for Idle {
             .collect();
         report.maybe("server_bytes_per_connection", points.and_then(|points| procfs::slope(&points)));
         if let Some(start) = opening.last() {
-            Span { start, end }.report(&mut report);
+            Used::between(start, end).report(&mut report.figures);
         }
         report
     }
@@ -159,8 +169,8 @@ mod tests {
             harness: None,
         };
         let samples: Vec<Sample> = (0..=6).map(sample).collect();
-        let report = idle.report(&samples).json();
-        assert!(report.contains(r#""server_bytes_per_connection":700.0"#), "{report}");
-        assert!(report.contains(r#""server_cpu_percent":0.0"#), "{report}");
+        let figures = idle.report(&samples).figures;
+        assert_eq!(figures.number("server_bytes_per_connection"), Some(700.0));
+        assert_eq!(figures.number("server_cpu_percent"), Some(0.0));
     }
 }

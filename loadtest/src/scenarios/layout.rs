@@ -49,7 +49,7 @@ impl Layout {
 
     pub fn identity(&self, conn: usize) -> Identity {
         let publishes = conn % self.members < self.publishers;
-        Identity { session: (conn / self.members) as u32, echo: self.echo || !publishes }
+        Identity { echo: self.echo || !publishes, ..Identity::user((conn / self.members) as u32) }
     }
 
     /// The connection of a publisher.
