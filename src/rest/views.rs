@@ -90,13 +90,14 @@ fn write_connection(out: &mut Vec<u8>, services: &Services<'_>, slot: u32) {
     let tables = &delivery.tables;
     let profile = tables.connections.profile(slot);
     let user_id = profile.personal.and_then(|id| tables.sessions.user_of(id)).unwrap_or_default();
-    let idle_ms = delivery.now.ms().saturating_sub(tables.connections.times[slot as usize].activity_ms);
+    // Counted from the start, so that it is never before it, whatever the wall clock does meanwhile.
+    let active_ms = tables.connections.times[slot as usize].activity_ms.saturating_sub(profile.connected_ms);
     out.extend_from_slice(format!("{{\"connectionId\":\"{:032x}\",\"userId\":", profile.connection_id).as_bytes());
     write_json_string(out, user_id);
     out.extend_from_slice(b",\"transport\":\"websocket\",\"connectedAt\":\"");
     out.extend_from_slice(&format_timestamp(profile.connected_unix_ms));
     out.extend_from_slice(b"\",\"lastActivityAt\":\"");
-    out.extend_from_slice(&format_timestamp(delivery.now.unix_ms.saturating_sub(idle_ms)));
+    out.extend_from_slice(&format_timestamp(profile.connected_unix_ms + active_ms));
     out.extend_from_slice(b"\",\"queued\":");
     write_number(out, tables.outputs.len(slot) as u64);
     out.push(b'}');

@@ -63,8 +63,9 @@ fn run_wave(server: &TestServer, wave: usize) {
             _ => ws.send(&Frame::close(1000, "")),
         }
     }
-    // So that the next wave finds room.
+    // So that the next wave finds room, and that no more is alive at a time in one run than in another.
     status::expect(server.address, "connections.websocket", 0);
+    status::expect(server.address, "sessions", 0);
 }
 
 /// Sends the handshake, the authentication and a message to the own session at once.

@@ -42,6 +42,14 @@ fn after_the_first(client: &mut Client) -> usize {
     1
 }
 
+/// A client with the feature `batch` gets several messages as one array, from its welcome on.
+fn unpack(frame: Value) -> Vec<Value> {
+    match frame {
+        Value::Array(messages) => messages,
+        message => vec![message],
+    }
+}
+
 /// Everything before so many barriers, or before the close and with it.
 #[track_caller]
 fn collect(client: &mut Client, barriers: usize) -> Vec<Value> {
@@ -50,10 +58,12 @@ fn collect(client: &mut Client, barriers: usize) -> Vec<Value> {
     while passed < barriers {
         match client.ws.next() {
             Event::Text(text) => {
-                let message: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
-                match message["replyTo"] == "barrier" || message["type"] == BARRIERS {
-                    true => passed += 1,
-                    false => answers.push(message),
+                let frame: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+                for message in unpack(frame) {
+                    match message["replyTo"] == "barrier" || message["type"] == BARRIERS {
+                        true => passed += 1,
+                        false => answers.push(message),
+                    }
                 }
             }
             Event::Closed { code, reason } => {
