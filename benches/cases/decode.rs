@@ -21,7 +21,7 @@ const ESCAPES: &str = r#"ab\"c\n\u00e9"#;
 
 /// An envelope of exactly `bytes` bytes whose payload repeats `filler`.
 fn envelope(bytes: usize, filler: &str) -> Vec<u8> {
-    let start = r#"{"id":"m1","type":"operation_progress","priority":"normal","sessionId":"session-123","payload":{"operationId":"op-7","progress":0.5,"details":""#;
+    let start = r#"{"id":"m1","type":"structure_change","priority":"normal","sessionId":"session-123","payload":{"operationId":"op-7","progress":0.5,"details":""#;
     let end = r#""}}"#;
     let mut text = start.to_owned();
     while text.len() + filler.len() + end.len() <= bytes {

@@ -204,30 +204,40 @@ impl Messages {
     }
 
     /// Drops the reference of a queue that has written the message.
+    #[inline]
     pub fn release_written(&mut self, id: MessageId) -> Released {
-        let is_freed = self.release(id);
-        let first = match self.rows.get_mut(id.0 as usize).filter(|_| !is_freed) {
-            Some(row) if row.references == u32::from(row.is_kept) => !std::mem::replace(&mut row.is_delivered, true),
-            Some(_) => false,
-            None => true,
-        };
-        Released { is_freed, is_delivered: first }
+        let row = &mut self.rows[id.0 as usize];
+        row.references -= 1;
+        if row.references > u32::from(row.is_kept) {
+            return Released { is_freed: false, is_delivered: false };
+        }
+        let is_delivered = !std::mem::replace(&mut row.is_delivered, true);
+        let is_freed = !row.is_kept;
+        if is_freed {
+            self.free(id);
+        }
+        Released { is_freed, is_delivered }
     }
 
     /// Drops one reference; the last one frees the message. Returns whether it did.
+    #[inline]
     pub fn release(&mut self, id: MessageId) -> bool {
         let row = &mut self.rows[id.0 as usize];
         row.references -= 1;
-        if row.references > 0 {
-            return false;
+        let is_freed = row.references == 0;
+        if is_freed {
+            self.free(id);
         }
+        is_freed
+    }
+
+    fn free(&mut self, id: MessageId) {
         let Stored { frame: buffer, description, .. } = self.rows.remove(id.0 as usize);
         if description.expires_ns != 0 {
             self.expiring.remove(description.expires_ns, id);
         }
         self.used_bytes -= buffer.capacity();
         self.give_back(buffer);
-        true
     }
 
     fn take_buffer(&mut self, bytes: usize) -> Vec<u8> {

@@ -194,7 +194,8 @@ impl Outputs {
     }
 
     /// Queues a message of a session, unless a cursor will feed it to the row. Returns whether it did, and so took a
-    /// reference.
+    /// reference. Most rows have neither flag: for them this is a push.
+    #[inline]
     pub fn push_of_session(
         &mut self,
         slot: u32,
@@ -203,14 +204,21 @@ impl Outputs {
         id: MessageId,
         bytes: u32,
     ) -> bool {
-        let flags = self.rows[slot as usize].flags;
-        if flags & BEHIND != 0 && self.cursors.feeds(slot, session, priority) {
+        if self.rows[slot as usize].flags & (BEHIND | TRACKED) != 0 && !self.admits(slot, session, priority) {
             return false;
         }
-        if flags & TRACKED != 0 && priority == Priority::High && self.holds_below_high(slot) {
+        self.push(slot, priority, id, bytes);
+        true
+    }
+
+    /// Whether the row takes a message of a session by its rings. Notes what the message overtakes.
+    fn admits(&mut self, slot: u32, session: SessionId, priority: Priority) -> bool {
+        if self.cursors.feeds(slot, session, priority) {
+            return false;
+        }
+        if priority == Priority::High && self.holds_below_high(slot) {
             self.owe_position(slot, session);
         }
-        self.push(slot, priority, id, bytes);
         true
     }
 
