@@ -35,6 +35,7 @@ use crate::delivery::Delivery;
 use crate::handlers::{Handlers, Inbox};
 use crate::message::Decoder;
 use crate::observe::{Metrics, Stage};
+use crate::tables::Tables;
 use crate::tables::batch::Batch;
 
 /// The server: all tables, and what the stages need besides.
@@ -136,20 +137,46 @@ impl<N: Net, C: Clock> Reactor<N, C> {
         Ok(())
     }
 
+    /// What a turn of the loop does after the wait, in this order.
+    const STAGES: [(Stage, fn(&mut Self)); 6] = [
+        (Stage::Accept, Self::accept),     // new sockets -> rows
+        (Stage::Read, Self::read),         // readable rows -> requests and messages -> routed
+        (Stage::Complete, Self::complete), // finished handlers and commands from other threads -> routed
+        (Stage::Expire, Self::expire),     // heartbeats, deadlines, time to live
+        (Stage::Drain, Self::drain),       // rings -> sockets, high before normal before low
+        (Stage::Reap, Self::reap),         // closed rows -> free list
+    ];
+
     /// One turn of the loop. It waits at most `timeout`, and not at all while work is left over.
     ///
     /// # Errors
     /// What the loop cannot survive: the poll itself failing.
     pub fn tick(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.tick_watched(timeout, |_| {})
+    }
+
+    /// A turn of the loop that shows the tables after every stage. For simulation.
+    ///
+    /// # Errors
+    /// As [`Reactor::tick`].
+    pub fn tick_watched(&mut self, timeout: Option<Duration>, mut watch: impl FnMut(&Tables)) -> io::Result<()> {
         self.wait(timeout)?; // sockets, the waker, the next timer; the clock is read once
-        self.stage(Stage::Accept, Self::accept); // new sockets -> rows
-        self.stage(Stage::Read, Self::read); // readable rows -> requests and messages -> routed
-        self.stage(Stage::Complete, Self::complete); // finished handlers and commands from other threads -> routed
-        self.stage(Stage::Expire, Self::expire); // heartbeats, deadlines, time to live
-        self.stage(Stage::Drain, Self::drain); // rings -> sockets, high before normal before low
-        self.stage(Stage::Reap, Self::reap); // closed rows -> free list
+        for (stage, run) in Self::STAGES {
+            self.stage(stage, run);
+            watch(&self.core.delivery.tables);
+        }
         self.measure();
         Ok(())
+    }
+
+    /// All tables, and what was done with them. For simulation.
+    pub const fn delivery(&self) -> &Delivery {
+        &self.core.delivery
+    }
+
+    /// What was counted. For simulation.
+    pub const fn metrics(&self) -> &Metrics {
+        &self.core.metrics
     }
 
     /// Every table's invariants. For tests and simulation.

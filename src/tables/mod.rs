@@ -63,6 +63,25 @@ impl Tables {
         }
     }
 
+    /// How much the tables hold, by name. When the last client has left and everything has aged, it is nothing. For
+    /// simulation.
+    pub fn holdings(&self) -> [(&'static str, usize); 12] {
+        [
+            ("connections", self.connections.len()),
+            ("ring blocks", self.outputs.used_blocks()),
+            ("rows with gaps owed", self.outputs.owing()),
+            ("rows with positions", self.outputs.tracked()),
+            ("rows behind", self.outputs.cursors().len()),
+            ("sessions", self.sessions.len()),
+            ("memberships", self.sessions.edge_count()),
+            ("departed", self.departed.len()),
+            ("held back", self.held.len()),
+            ("history", self.history.len()),
+            ("messages", self.messages.len()),
+            ("timers", self.timers.armed()),
+        ]
+    }
+
     /// Checks every table and what they must agree on. For tests and simulation.
     pub fn invariants(&self) {
         self.connections.invariants();

@@ -118,6 +118,16 @@ impl Outputs {
         self.pool.used_blocks()
     }
 
+    /// Rows that are owed gaps.
+    pub fn owing(&self) -> usize {
+        self.owed.len()
+    }
+
+    /// Rows that are owed positions or were told some.
+    pub fn tracked(&self) -> usize {
+        self.positions.len()
+    }
+
     /// Entries in the row's rings.
     pub fn len(&self, slot: u32) -> usize {
         self.rows[slot as usize].rings.iter().map(Ring::len).sum()

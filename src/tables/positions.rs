@@ -21,6 +21,16 @@ pub struct Positions {
 }
 
 impl Positions {
+    /// Rows that are owed positions or were told some.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// The row is to be told where it stands in a session.
     pub(super) fn owe(&mut self, slot: u32, session: SessionId) {
         let sessions = &mut self.rows.entry(slot).or_default().sessions;

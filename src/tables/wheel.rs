@@ -158,17 +158,18 @@ impl Wheel {
     /// Checks that the lists and the columns agree.
     pub fn invariants(&self) {
         let mut seen = 0;
-        for (bucket, &head) in self.heads.iter().enumerate() {
-            let mut key = head;
-            let mut previous = NONE;
-            while key != NONE {
-                let due = self.due[key as usize];
-                assert!(due > self.current && bucket_of(due) == bucket);
-                assert_eq!(self.previous[key as usize], previous);
-                (previous, key) = (key, self.next[key as usize]);
-                seen += 1;
+        for (word, &bits) in self.occupied.iter().enumerate().filter(|(_, bits)| **bits != 0) {
+            for bucket in (0..64).filter(|bit| bits >> bit & 1 == 1).map(|bit| word * 64 + bit) {
+                let (mut key, mut previous) = (self.heads[bucket], NONE);
+                assert_ne!(key, NONE, "a bucket that is marked has a timer");
+                while key != NONE {
+                    let due = self.due[key as usize];
+                    assert!(due > self.current && bucket_of(due) == bucket);
+                    assert_eq!(self.previous[key as usize], previous);
+                    (previous, key) = (key, self.next[key as usize]);
+                    seen += 1;
+                }
             }
-            assert_eq!(self.occupied[bucket / 64] >> (bucket % 64) & 1 == 1, head != NONE);
         }
         assert_eq!(seen, self.armed);
     }
