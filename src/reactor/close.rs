@@ -138,6 +138,7 @@ impl Core {
             return;
         }
         input.doomed = true;
+        self.end_input(slot);
         self.depart(slot);
         let tables = &mut self.delivery.tables;
         tables.connections.set_state(slot, State::Closing);
