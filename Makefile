@@ -1,6 +1,6 @@
 # The commands of the project. `make run` needs Rust and nothing else, `make test` also valgrind.
 
-.PHONY: run test check toolchain bench counts counts-accept valgrind load peers node flamegraph perf docs
+.PHONY: run test check toolchain simulate replay bench counts counts-accept valgrind load peers node flamegraph perf docs
 
 # Builds the release and serves on port 3001 (WEBSOCKET_PORT).
 run:
@@ -21,7 +21,7 @@ toolchain:
 	@cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 	@cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
 
-# Times of the hot functions, by criterion.
+.PHONY: run test check toolchain simulate replay bench counts counts-accept valgrind load peers node flamegraph perf docs
 bench:
 	cargo bench --bench times
 

@@ -1,0 +1,108 @@
+//! Simulation: the real server over a simulated network, with simulated time and randomness, and clients that come, go,
+//! stall, lie and come back. Everything follows from a seed, so a failure can be repeated.
+//!
+//! - `cargo test --test simulation` runs a fixed set of seeds and one that is new.
+//! - `make replay SEED=…` repeats one and prints what happened.
+//! - `make simulate SEEDS=…` runs many.
+
+mod common;
+
+#[path = "simulation/actions.rs"]
+mod actions;
+#[path = "simulation/audit.rs"]
+mod audit;
+#[path = "simulation/canaries.rs"]
+mod canaries;
+#[path = "simulation/client.rs"]
+mod client;
+#[path = "simulation/connection.rs"]
+mod connection;
+#[path = "simulation/dice.rs"]
+mod dice;
+#[path = "simulation/figures.rs"]
+mod figures;
+#[path = "simulation/letter.rs"]
+mod letter;
+#[path = "simulation/network.rs"]
+mod network;
+#[path = "simulation/pipe.rs"]
+mod pipe;
+#[path = "simulation/rules.rs"]
+mod rules;
+#[path = "simulation/run.rs"]
+mod run;
+#[path = "simulation/sim_net.rs"]
+mod sim_net;
+#[path = "simulation/socket.rs"]
+mod socket;
+#[path = "simulation/tamper.rs"]
+mod tamper;
+#[path = "simulation/transcript.rs"]
+mod transcript;
+#[path = "simulation/truth.rs"]
+mod truth;
+#[path = "simulation/world.rs"]
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::thread;
+
+use figures::Figures;
+use run::run;
+use transcript::Transcript;
+
+/// Seeds that every test run repeats.
+const FIXED_SEEDS: u64 = 50;
+
+/// Runs a seed, and names it if it fails.
+fn check(seed: u64) -> Figures {
+    match catch_unwind(AssertUnwindSafe(|| run(seed, Transcript::Silent, None))) {
+        Ok(figures) => figures,
+        Err(panic) => {
+            println!("seed {seed} failed; `make replay SEED={seed}` shows how");
+            resume_unwind(panic)
+        }
+    }
+}
+
+fn number_from(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
+}
+
+#[test]
+fn fixed_seeds_and_a_new_one_keep_the_promise() {
+    let new = rand::random();
+    println!("the new seed is {new}");
+    println!("{}", check_all((1..=FIXED_SEEDS).chain([new])));
+}
+
+#[test]
+#[ignore = "make replay SEED=…"]
+fn replay() {
+    let seed = number_from("SEED").expect("SEED names the seed");
+    println!("{}", run(seed, Transcript::Printed, None));
+}
+
+#[test]
+#[ignore = "make simulate SEEDS=…"]
+fn many() {
+    let (first, count) = (number_from("FIRST").unwrap_or(1), number_from("SEEDS").unwrap_or(1_000));
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let mut figures = Figures::default();
+    thread::scope(|scope| {
+        let share = |thread| (first..first + count).skip(thread).step_by(threads);
+        let runs: Vec<_> = (0..threads).map(|thread| scope.spawn(move || check_all(share(thread)))).collect();
+        for run in runs {
+            figures += run.join().unwrap_or_else(|panic| resume_unwind(panic));
+        }
+    });
+    println!("{figures}");
+}
+
+fn check_all(seeds: impl Iterator<Item = u64>) -> Figures {
+    let mut figures = Figures::default();
+    for seed in seeds {
+        figures += check(seed);
+    }
+    figures
+}

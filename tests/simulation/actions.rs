@@ -1,0 +1,290 @@
+//! What clients do: each action is a throw of the dice for the details, and bytes for the server.
+
+use hashi::Priority;
+use serde_json::{Value, json};
+
+use super::audit::Claim;
+use super::client::Client;
+use super::connection::{Connection, Phase, Reading, Request};
+use super::letter::Letter;
+use super::socket::Socket;
+use super::truth::{Sent, Target};
+use super::world::World;
+
+/// Sessions that clients join and publish to.
+pub const SESSIONS: [&str; 4] = ["red", "green", "blue", "white"];
+const KINDS: [&str; 3] = ["note", "tick", "custom"];
+const KEYS: [&str; 3] = ["a", "b", "c"];
+/// Bytes that the kernel takes for a client that does not read.
+const DOWN_CAPACITIES: [usize; 4] = [600, 1_500, 4_000, 100_000];
+
+/// What a client says about where it stood when it comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Honesty {
+    /// Its positions and its last connection.
+    Honest,
+    /// Nothing: it begins anew.
+    Forgetful,
+    /// Anything.
+    Lying,
+}
+
+impl Client {
+    /// Opens a connection. It authenticates as soon as the handshake is done.
+    pub fn connect(&mut self, world: &mut World) {
+        let capacity = world.dice.pick(&DOWN_CAPACITIES);
+        let link = world.network().connect(capacity);
+        self.connections += 1;
+        world.figures.connections += 1;
+        let (index, number) = (self.index, self.connections);
+        world.note(|| format!("client {index} connects, link {link}, {capacity} bytes"));
+        let wants_positions = world.dice.chance(80);
+        self.connection = Some(Connection::new(Socket::open(link), number, wants_positions));
+    }
+
+    /// Sends the authentication, with what it wants to go on with. `strangers` are ids of other connections.
+    pub fn authenticate(&mut self, world: &mut World, honesty: Honesty, strangers: &[String]) {
+        let claims = self.claims(world, honesty);
+        let old_id = match honesty {
+            Honesty::Forgetful => None,
+            Honesty::Honest => self.last_id.clone(),
+            Honesty::Lying if world.dice.chance(50) && !strangers.is_empty() => {
+                Some(strangers[world.dice.below(strangers.len())].clone())
+            }
+            Honesty::Lying => Some("00000000000000000000000000000007".to_owned()),
+        };
+        let mut payload = json!({ "token": self.user });
+        if world.dice.chance(60) {
+            payload["sessionId"] = world.dice.pick(&SESSIONS).into();
+        }
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        if connection.wants_positions {
+            payload["features"] = json!(["resume"]);
+        }
+        if !claims.is_empty() || old_id.is_some() {
+            let positions: Vec<Value> = claims.iter().map(position_of).collect();
+            payload["resume"] = json!({ "positions": positions });
+            if let Some(old_id) = old_id {
+                payload["resume"]["connectionId"] = old_id.into();
+            }
+        }
+        (connection.claims, connection.has_asked) = (claims, true);
+        connection.inheritance = (honesty == Honesty::Honest)
+            .then(|| self.farewell.take())
+            .flatten()
+            .filter(|old| world.surely_remembers(old));
+        self.say(world, "authentication", payload, None);
+    }
+
+    /// What it claims of each session it knows.
+    fn claims(&mut self, world: &mut World, honesty: Honesty) -> Vec<(String, Claim)> {
+        let known = self.places.iter().map(|(name, place)| (name.clone(), place.epoch.clone(), place.position));
+        let mut claims = Vec::new();
+        for (name, epoch, position) in known {
+            match honesty {
+                Honesty::Forgetful => {}
+                Honesty::Honest => claims.push((name, Claim { epoch, seq: position })),
+                Honesty::Lying => claims.extend(lie(world, name, Claim { epoch, seq: position })),
+            }
+        }
+        claims
+    }
+
+    pub fn join(&mut self, world: &mut World, honesty: Honesty) {
+        let name = world.dice.pick(&SESSIONS).to_owned();
+        let known = self.places.get(&name).map(|place| Claim { epoch: place.epoch.clone(), seq: place.position });
+        let claim = match (honesty, known) {
+            (Honesty::Honest, Some(claim)) => Some(claim),
+            (Honesty::Lying, Some(claim)) => lie(world, name.clone(), claim).map(|(_, claim)| claim),
+            _ => None,
+        };
+        let mut payload = json!({ "sessionId": name });
+        if let Some(claim) = &claim {
+            payload["resume"] = json!({ "epoch": claim.epoch, "seq": claim.seq });
+        }
+        self.say(world, "hashi:join", payload, Some(Request::Join { name, claim }));
+    }
+
+    pub fn leave(&mut self, world: &mut World) {
+        let name = world.dice.pick(&SESSIONS).to_owned();
+        let payload = json!({ "sessionId": name });
+        self.say(world, "hashi:leave", payload, Some(Request::Leave { name }));
+    }
+
+    /// Publishes a message to a session, a user or a connection.
+    pub fn publish(&mut self, world: &mut World, users: &[String], connections: &[String]) {
+        let (target, mut envelope) = match world.dice.below(10) {
+            0 => {
+                let user = &users[world.dice.below(users.len())];
+                (Target::Session(format!("@{user}")), json!({ "to": { "userId": user } }))
+            }
+            1 if !connections.is_empty() => {
+                let id = connections[world.dice.below(connections.len())].clone();
+                (Target::Connection(id.clone()), json!({ "to": { "connectionId": id } }))
+            }
+            _ => {
+                let name = world.dice.pick(&SESSIONS);
+                (Target::Session(name.to_owned()), json!({ "sessionId": name }))
+            }
+        };
+        let sent = self.compose(world, target);
+        let is_direct = matches!(sent.target, Target::Connection(_));
+        let wants_receipt = is_direct || world.dice.chance(30);
+        envelope["priority"] = sent.priority.name().into();
+        envelope["echo"] = sent.echo.into();
+        envelope["ack"] = wants_receipt.into();
+        if let Some(key) = sent.key {
+            envelope["key"] = key.into();
+        }
+        let pad = padding(world);
+        let (id, kind) = (sent.id.clone(), sent.kind);
+        let number = world.truth.send(sent);
+        world.figures.sent += 1;
+        envelope["payload"] = json!({ "n": number, "pad": "x".repeat(pad) });
+        self.send(world, &id, kind, envelope, Some(Request::Publish { number, wants_receipt }));
+    }
+
+    /// Sends a message over REST, whether it is connected or not.
+    pub fn post(&mut self, world: &mut World) -> Letter {
+        let name = world.dice.pick(&SESSIONS).to_owned();
+        let mut sent = self.compose(world, Target::Session(name));
+        // Letters pass each other on their way.
+        sent.author.1 = u32::MAX - self.names_made;
+        sent.echo = true;
+        let number = world.truth.send(sent);
+        world.figures.sent += 1;
+        let (index, pad) = (self.index, padding(world));
+        world.note(|| format!("client {index} posts message {number}"));
+        Letter::post(&mut world.shared.borrow_mut(), number, &world.truth.sent[number], pad)
+    }
+
+    fn compose(&mut self, world: &mut World, target: Target) -> Sent {
+        Sent {
+            id: self.new_id(),
+            author: (self.index, self.connections),
+            user: self.user.clone(),
+            target,
+            kind: world.dice.pick(&KINDS),
+            priority: world.dice.weighted(&[(2, Priority::High), (5, Priority::Normal), (3, Priority::Low)]),
+            key: world.dice.chance(30).then(|| world.dice.pick(&KEYS)),
+            echo: world.dice.chance(80),
+        }
+    }
+
+    /// Something that is wrong, or that changes nothing.
+    pub fn talk_nonsense(&mut self, world: &mut World) {
+        let (kind, payload) = world.dice.pick(&[
+            ("heartbeat", "{}"),
+            ("hashi:unknown", "{}"),
+            ("error", "{}"),
+            ("ack", r#"{"ids":["m1"]}"#),
+            ("hashi:join", r#"{"sessionId":"@somebody"}"#),
+            ("hashi:leave", r#"{"sessionId":"nowhere"}"#),
+        ]);
+        let payload = serde_json::from_str(payload).expect("ok because it is JSON");
+        self.say(world, kind, payload, Some(Request::Nonsense));
+    }
+
+    fn say(&mut self, world: &mut World, kind: &str, payload: Value, request: Option<Request>) {
+        let id = self.new_id();
+        self.send(world, &id, kind, json!({ "payload": payload }), request);
+    }
+
+    fn send(&mut self, world: &mut World, id: &str, kind: &str, mut envelope: Value, request: Option<Request>) {
+        envelope["id"] = id.into();
+        envelope["type"] = kind.into();
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        if let Some(request) = request {
+            connection.requests.insert(id.to_owned(), request);
+        }
+        let text = envelope.to_string();
+        connection.socket.send_text(&text, &mut world.dice);
+        let index = self.index;
+        world.note(|| format!("client {index} > {text}"));
+    }
+
+    fn new_id(&mut self) -> String {
+        self.names_made += 1;
+        format!("c{}-{}", self.index, self.names_made)
+    }
+
+    /// Changes how it reads.
+    pub fn change_reading(&mut self, world: &mut World) {
+        let until_ns = world.now_ns() + world.dice.between(10, 4_000) * 1_000_000;
+        let reading = match world.dice.below(4) {
+            0 => Reading::Greedy,
+            1 => Reading::Drip(1),
+            2 => Reading::Drip(40),
+            _ => Reading::Stalled(until_ns),
+        };
+        let index = self.index;
+        world.note(|| format!("client {index} reads {reading:?}"));
+        if let Some(connection) = &mut self.connection {
+            connection.reading = reading;
+        }
+    }
+
+    /// Ends its connection: by a reset, by half, or by a close frame.
+    pub fn part(&mut self, world: &mut World) {
+        let index = self.index;
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        let link = connection.socket.link;
+        match world.dice.below(4) {
+            0 if connection.phase == Phase::Open => {
+                world.note(|| format!("client {index} closes"));
+                connection.socket.send_close();
+                connection.phase = Phase::Closing;
+            }
+            1 => {
+                world.note(|| format!("client {index} sends no more"));
+                world.network().finish(link);
+                connection.phase = Phase::Closing;
+            }
+            _ => {
+                let sessions = self.auditor.joined().map(str::to_owned).collect();
+                let farewell = connection.farewell(world.figures.restarts, world.now_ns(), sessions);
+                world.network().reset(link);
+                self.disconnected(world);
+                self.farewell = farewell;
+            }
+        }
+    }
+}
+
+impl Client {
+    /// The last thing it does.
+    pub fn leave_for_good(&mut self, world: &mut World) {
+        if let Some(connection) = &self.connection {
+            world.network().reset(connection.socket.link);
+            self.disconnected(world);
+        }
+    }
+}
+
+/// Bytes that make a message longer.
+fn padding(world: &mut World) -> usize {
+    world.dice.weighted(&[(20, 0), (20, 50), (10, 300), (2, 5_000)])
+}
+
+/// Another claim in place of the true one, or none.
+fn lie(world: &mut World, name: String, truth: Claim) -> Option<(String, Claim)> {
+    let claim = match world.dice.below(6) {
+        0 => return None,
+        1 => Claim { seq: world.dice.between(0, truth.seq), ..truth },
+        2 => Claim { seq: truth.seq + world.dice.between(1, 3), ..truth },
+        3 => Claim { seq: truth.seq + 1_000_000, ..truth },
+        4 => Claim { epoch: "0".to_owned(), ..truth },
+        _ => return Some((format!("not-{name}"), truth)),
+    };
+    Some((name, claim))
+}
+
+fn position_of((name, claim): &(String, Claim)) -> Value {
+    json!({ "sessionId": name, "epoch": claim.epoch, "seq": claim.seq })
+}

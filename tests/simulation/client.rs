@@ -1,0 +1,317 @@
+//! A client: it takes what its connection brings, follows the rules, and lets the auditor check all of it.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::audit::{Auditor, Claim, Entry, Kept};
+use super::connection::{Connection, Farewell, Phase, Reading, Request};
+use super::rules::Place;
+use super::socket::Event;
+use super::truth::{Receipt, Target, number_of};
+use super::world::World;
+
+/// Between two looks of a client that takes a few bytes at a time, in nanoseconds.
+const DRIP_NS: u64 = 1_000_000;
+/// Close codes that only a server with a defect sends to these clients: nothing they do breaks a rule of framing, takes
+/// too much, or fails inside.
+const CODES_OF_DEFECTS: [u16; 5] = [1002, 1003, 1007, 1009, 1011];
+
+pub struct Client {
+    pub index: usize,
+    pub user: String,
+    pub connection: Option<Connection>,
+    /// Connections it has had.
+    pub connections: u32,
+    /// The public id of its last connection that got one.
+    pub last_id: Option<String>,
+    /// Where it stands, by session.
+    pub places: BTreeMap<String, Place>,
+    pub auditor: Auditor,
+    pub names_made: u32,
+    /// The server is full: its last authentication was refused.
+    pub was_refused: bool,
+    /// How its last connection ended.
+    pub farewell: Option<Farewell>,
+}
+
+impl Client {
+    pub fn new(index: usize, user: String, kept: Kept) -> Self {
+        let auditor = Auditor::new(index, user.clone(), kept);
+        Self {
+            index,
+            user,
+            connection: None,
+            connections: 0,
+            last_id: None,
+            places: BTreeMap::new(),
+            auditor,
+            names_made: 0,
+            was_refused: false,
+            farewell: None,
+        }
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| connection.phase == Phase::Open)
+    }
+
+    /// Sends and reads what it can now.
+    pub fn step(&mut self, world: &mut World) {
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        let link = connection.socket.link;
+        let appetite = connection.appetite(world.now_ns());
+        let mut network = world.network();
+        connection.socket.flush(&mut network);
+        if appetite == 0 || !network.has_news(link) {
+            return;
+        }
+        let events = connection.socket.receive(&mut network, appetite);
+        connection.socket.flush(&mut network);
+        drop(network);
+        for event in events {
+            self.take_event(world, event);
+        }
+    }
+
+    /// When it has something to do by itself, if nothing new comes.
+    pub fn next_ns(&self, world: &World) -> Option<u64> {
+        let connection = self.connection.as_ref()?;
+        if !world.network().has_news(connection.socket.link) {
+            return None;
+        }
+        match connection.reading {
+            Reading::Greedy => None,
+            Reading::Drip(_) => Some(world.now_ns() + DRIP_NS),
+            Reading::Stalled(until_ns) => Some(until_ns.max(world.now_ns())),
+        }
+    }
+
+    fn take_event(&mut self, world: &mut World, event: Event) {
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        let link = connection.socket.link;
+        match event {
+            Event::Upgraded => connection.phase = Phase::Authenticating,
+            Event::Text(text) => {
+                for text in world.tamper.pass(link, &connection.claims, text) {
+                    self.take_text(world, &text);
+                }
+            }
+            Event::Closed(code) => {
+                let index = self.index;
+                world.note(|| format!("client {index} < close {code:?}"));
+                assert!(
+                    code.is_none_or(|code| !CODES_OF_DEFECTS.contains(&code)),
+                    "client {index} was closed with {code:?}"
+                );
+                connection.close_code = code;
+                connection.phase = Phase::Closing;
+                connection.socket.send_close();
+                world.network().finish(link);
+            }
+            Event::Over => self.disconnected(world),
+        }
+    }
+
+    /// The connection is over, for whatever reason.
+    pub fn disconnected(&mut self, world: &mut World) {
+        let index = self.index;
+        self.farewell = None;
+        world.note(|| format!("client {index} is disconnected"));
+        if let Some(connection) = self.connection.take() {
+            world.tamper.forget(connection.socket.link);
+        }
+        self.auditor.disconnect();
+    }
+
+    fn take_text(&mut self, world: &mut World, text: &str) {
+        let index = self.index;
+        world.note(|| format!("client {index} < {text}"));
+        let envelope: Value = serde_json::from_str(text).expect("the server sends JSON");
+        let payload = &envelope["payload"];
+        match envelope["type"].as_str().expect("a message has a type") {
+            "authentication" => self.take_welcome(world, payload),
+            "hashi:join" => self.take_joined(world, &envelope),
+            "hashi:leave" => self.take_left(&envelope),
+            "hashi:gap" => self.take_gap(world, payload),
+            "hashi:position" => self.take_position(world, payload),
+            "ack" => self.take_receipts(world, payload),
+            "error" => self.take_error(&envelope),
+            "heartbeat" | "hashi:drain" => {}
+            _ => self.take_message(world, &envelope),
+        }
+    }
+
+    fn connection(&mut self) -> &mut Connection {
+        self.connection.as_mut().expect("ok because it has just brought something")
+    }
+
+    fn take_welcome(&mut self, world: &mut World, payload: &Value) {
+        self.was_refused = payload["success"] != true;
+        let connection = self.connection();
+        if payload["success"] != true {
+            assert!(payload["code"] == "overloaded" || payload["code"] == "forbidden", "refused: {payload}");
+            connection.phase = Phase::Closing;
+            return;
+        }
+        let is_first = connection.id.is_none();
+        if !is_first {
+            return; // the answer to a refreshed token repeats what is known
+        }
+        let id = text_of(&payload["connectionId"]);
+        connection.phase = Phase::Open;
+        connection.id = Some(id.clone());
+        self.last_id = Some(id);
+        self.inherit(payload);
+        let claims = std::mem::take(&mut self.connection().claims);
+        for position in payload["positions"].as_array().expect("a welcome has positions") {
+            let name = text_of(&position["sessionId"]);
+            let claim = claims.iter().find(|(claimed, _)| *claimed == name).map(|(_, claim)| claim);
+            if position["epoch"].is_null() {
+                assert_eq!(position["recovered"], false);
+                self.auditor.deny(&name);
+            } else {
+                self.begin(world, &name, &entry_of(position), claim);
+            }
+        }
+    }
+
+    /// A connection that goes on for another is in its sessions, and does not hear what that one has said.
+    fn inherit(&mut self, payload: &Value) {
+        self.farewell = None;
+        let Some(old) = self.connection().inheritance.take() else {
+            return;
+        };
+        let positions = payload["positions"].as_array().expect("a welcome has positions");
+        for name in old.sessions {
+            let is_in =
+                positions.iter().any(|position| position["sessionId"] == *name && position["epoch"].is_string());
+            assert!(is_in, "client {} was in {name} and is not after a take-over: {payload}", self.index);
+        }
+        self.connection().known_as.extend(old.known_as);
+    }
+
+    fn begin(&mut self, world: &mut World, name: &str, entry: &Entry, claim: Option<&Claim>) {
+        let now_ns = world.now_ns();
+        if self.auditor.join(&world.truth, now_ns, name, entry, claim) {
+            self.places.entry(name.to_owned()).or_default().start(&entry.epoch, entry.seq);
+        }
+    }
+
+    fn take_joined(&mut self, world: &mut World, envelope: &Value) {
+        let Some(Request::Join { name, claim }) = self.answered(envelope) else {
+            panic!("an answer to a join that was not asked for");
+        };
+        assert_eq!(envelope["payload"]["sessionId"], *name);
+        self.begin(world, &name, &entry_of(&envelope["payload"]), claim.as_ref());
+    }
+
+    fn take_left(&mut self, envelope: &Value) {
+        let Some(Request::Leave { name }) = self.answered(envelope) else {
+            panic!("an answer to a leave that was not asked for");
+        };
+        self.auditor.leave(&name, number(&envelope["payload"]["seq"]));
+    }
+
+    /// The request that an answer answers; it is answered once.
+    fn answered(&mut self, envelope: &Value) -> Option<Request> {
+        self.connection().requests.remove(envelope["replyTo"].as_str()?)
+    }
+
+    fn take_gap(&mut self, world: &mut World, payload: &Value) {
+        if let Some(count) = payload["direct"].as_u64() {
+            self.connection().direct_lost += count;
+            return;
+        }
+        let name = text_of(&payload["sessionId"]);
+        let range = payload["from"].as_u64().zip(payload["to"].as_u64());
+        assert!(range.is_none_or(|(from, to)| from <= to), "a gap that is empty: {payload}");
+        self.auditor.lose(&name, range);
+        if let (Some((from, to)), Some(place)) = (range, self.places.get_mut(&name)) {
+            place.lose(from, to);
+            self.auditor.check_up_to(&world.truth, &name, place.position);
+        }
+    }
+
+    fn take_position(&mut self, world: &mut World, payload: &Value) {
+        assert!(self.connection().wants_positions, "a position for a client that did not ask for it");
+        let (name, seq) = (text_of(&payload["sessionId"]), number(&payload["seq"]));
+        self.auditor.place(&world.truth, &name, seq);
+        self.places.get_mut(&name).expect("ok because the auditor knows the session").jump(seq);
+    }
+
+    fn take_receipts(&mut self, world: &mut World, payload: &Value) {
+        for result in payload["results"].as_array().expect("an ack has results") {
+            let id = text_of(&result["id"]);
+            let Some(Request::Publish { number: sent, wants_receipt: true }) = self.connection().requests.remove(&id)
+            else {
+                panic!("a receipt for {id}, which nobody waits for");
+            };
+            let receipt = Receipt { seq: result["seq"].as_u64(), matched: number(&result["matched"]) };
+            world.truth.receipts.insert(sent, receipt);
+        }
+    }
+
+    fn take_error(&mut self, envelope: &Value) {
+        let code = text_of(&envelope["payload"]["code"]);
+        match self.answered(envelope) {
+            Some(Request::Publish { .. }) => {
+                assert!(matches!(&*code, "forbidden" | "not_found" | "overloaded"), "{code} for a message");
+            }
+            Some(Request::Join { .. }) => assert!(matches!(&*code, "forbidden" | "overloaded"), "{code} for a join"),
+            Some(Request::Leave { .. }) => assert_eq!(code, "not_found"),
+            Some(Request::Nonsense) | None => {}
+        }
+    }
+
+    fn take_message(&mut self, world: &mut World, envelope: &Value) {
+        let sent_number = number_of(&envelope["payload"]);
+        let sent = world.truth.sent.get(sent_number).unwrap_or_else(|| panic!("nobody sent {envelope}")).clone();
+        assert_eq!(envelope["id"], *sent.id);
+        assert_eq!(envelope["type"], *sent.kind);
+        assert_eq!(envelope["from"], *sent.user);
+        assert_eq!(envelope["key"].as_str(), sent.key);
+        assert_eq!(envelope["priority"], *sent.priority.name());
+        let (author, number_there) = sent.author;
+        let is_own = author == self.index && self.connection().known_as.contains(&number_there);
+        world.figures.handled += 1;
+        match &sent.target {
+            Target::Session(name) => {
+                assert!(sent.echo || !is_own, "client {} got back message {sent_number}", self.index);
+                assert_eq!(envelope["sessionId"], **name);
+                let seq = number(&envelope["seq"]);
+                let place = self.places.get_mut(name).unwrap_or_else(|| panic!("{envelope} before {name} was joined"));
+                let (now_ns, bytes) = (world.now_ns(), u64::MAX);
+                world.truth.note(name, &place.epoch, seq, sent_number, now_ns, bytes);
+                self.auditor.arrive(&world.truth, name, seq, &sent);
+                place.arrive(seq);
+            }
+            Target::Connection(id) => {
+                let connection = self.connection();
+                assert_eq!(connection.id.as_ref(), Some(id));
+                assert!(!connection.direct.contains(&sent_number), "message {sent_number} came twice");
+                connection.direct.push(sent_number);
+            }
+        }
+    }
+}
+
+fn entry_of(position: &Value) -> Entry {
+    Entry {
+        epoch: text_of(&position["epoch"]),
+        seq: number(&position["seq"]),
+        recovered: position["recovered"].as_bool(),
+    }
+}
+
+fn text_of(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("{value} is a string")).to_owned()
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_else(|| panic!("{value} is a number"))
+}

@@ -1,0 +1,118 @@
+//! One connection of a client: its socket, what it has asked for, and how it reads.
+
+use std::collections::BTreeMap;
+
+use super::audit::Claim;
+use super::socket::Socket;
+
+/// How a client takes what has arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// All of it.
+    Greedy,
+    /// A few bytes each millisecond.
+    Drip(usize),
+    /// Nothing before this time.
+    Stalled(u64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Opening,
+    Authenticating,
+    Open,
+    /// One side has begun to close.
+    Closing,
+}
+
+/// What an answer is waited for.
+#[derive(Clone, Debug)]
+pub enum Request {
+    Join {
+        name: String,
+        claim: Option<Claim>,
+    },
+    Leave {
+        name: String,
+    },
+    Publish {
+        number: usize,
+        wants_receipt: bool,
+    },
+    /// Something that may be answered with an error, or not at all.
+    Nonsense,
+}
+
+/// What a connection was when its client broke it off.
+#[derive(Clone, Debug)]
+pub struct Farewell {
+    /// How many servers there had been before the one it was connected to.
+    pub life: u64,
+    pub at_ns: u64,
+    pub sessions: Vec<String>,
+    pub known_as: Vec<u32>,
+}
+
+pub struct Connection {
+    pub socket: Socket,
+    pub phase: Phase,
+    pub reading: Reading,
+    /// Whether it has sent its authentication.
+    pub has_asked: bool,
+    /// What it must get back, if it goes on for a connection that has just ended.
+    pub inheritance: Option<Farewell>,
+    /// The connections of its client that it is known to go on for, and itself.
+    pub known_as: Vec<u32>,
+    pub wants_positions: bool,
+    /// Its public id, once it is known.
+    pub id: Option<String>,
+    /// What it claimed when it authenticated.
+    pub claims: Vec<(String, Claim)>,
+    pub requests: BTreeMap<String, Request>,
+    /// Messages without a position that came, and how many of them were declared lost.
+    pub direct: Vec<usize>,
+    pub direct_lost: u64,
+    pub close_code: Option<u16>,
+}
+
+impl Connection {
+    pub fn new(socket: Socket, number: u32, wants_positions: bool) -> Self {
+        Self {
+            socket,
+            phase: Phase::Opening,
+            reading: Reading::Greedy,
+            has_asked: false,
+            inheritance: None,
+            known_as: vec![number],
+            wants_positions,
+            id: None,
+            claims: Vec::new(),
+            requests: BTreeMap::new(),
+            direct: Vec::new(),
+            direct_lost: 0,
+            close_code: None,
+        }
+    }
+
+    /// What its client will have a right to; `None` where the server may know more or less of it.
+    pub fn farewell(&self, life: u64, at_ns: u64, sessions: Vec<String>) -> Option<Farewell> {
+        let moves = |request: &Request| matches!(request, Request::Join { .. } | Request::Leave { .. });
+        let is_settled = self.phase == Phase::Open && !self.requests.values().any(moves);
+        is_settled.then(|| Farewell { life, at_ns, sessions, known_as: self.known_as.clone() })
+    }
+
+    /// How many bytes it takes now.
+    pub fn appetite(&self, now_ns: u64) -> usize {
+        match self.reading {
+            Reading::Greedy => usize::MAX,
+            Reading::Drip(bytes) => bytes,
+            Reading::Stalled(until_ns) => {
+                if until_ns <= now_ns {
+                    usize::MAX
+                } else {
+                    0
+                }
+            }
+        }
+    }
+}

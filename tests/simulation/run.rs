@@ -1,0 +1,353 @@
+//! One run: a server, a network, clients, and what they do, all from one seed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hashi::Config;
+use hashi::auth::Development;
+use hashi::handlers::{Handlers, Registry, channel};
+use hashi::reactor::{Parts, Reactor};
+
+use super::actions::{Honesty, SESSIONS};
+use super::audit::Kept;
+use super::client::Client;
+use super::connection::{Connection, Phase, Reading};
+use super::dice::Dice;
+use super::figures::Figures;
+use super::letter::Letter;
+use super::sim_net::{SimClock, SimNet};
+use super::tamper::{Defect, Tamper};
+use super::transcript::Transcript;
+use super::truth::Target;
+use super::world::World;
+
+const MS: u64 = 1_000_000;
+/// Turns of a run: in each, one client does something.
+const TURNS: u64 = 250;
+/// So few sessions that some are forgotten early, and some refused.
+const SESSIONS_FEW: u32 = 7;
+/// How long everything may take to come to rest once clients do nothing more but read, in simulated milliseconds.
+const REST_MS: u64 = 60_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Action {
+    Connect,
+    Publish,
+    Burst,
+    /// A message over REST.
+    Post,
+    Join,
+    Leave,
+    Nonsense,
+    Read,
+    Part,
+    Restart,
+    Wait,
+}
+
+/// How often clients do what, by chance: each run has its own temper.
+type Habits = Vec<(u64, Action)>;
+
+pub struct Run {
+    world: World,
+    server: Reactor<SimNet, SimClock>,
+    clients: Vec<Client>,
+    letters: Vec<Letter>,
+    habits: Habits,
+}
+
+/// Runs a seed. Panics where something is not as promised.
+pub fn run(seed: u64, transcript: Transcript, defect: Option<Defect>) -> Figures {
+    let mut run = Run::new(seed, transcript, defect);
+    for _ in 0..TURNS {
+        run.turn();
+    }
+    run.come_to_rest();
+    run.check_rest();
+    run.leave_and_age();
+    run.figures()
+}
+
+impl Run {
+    fn new(seed: u64, transcript: Transcript, defect: Option<Defect>) -> Self {
+        let mut dice = Dice::new(seed);
+        let config = config(&mut dice);
+        let mut world = World::new(config.clone(), dice.fork(), transcript, Tamper::new(defect));
+        let kept = Kept {
+            messages: u64::from(config.history_messages),
+            bytes: u64::from(config.history_bytes),
+            life_ns: config.message_expiry_ms * MS,
+        };
+        let users = dice.between(2, 5) as usize;
+        // Some users have two clients.
+        let clients: Vec<Client> =
+            (0..users + users / 2).map(|index| Client::new(index, format!("user{}", index % users), kept)).collect();
+        world.figures.clients = clients.len() as u64;
+        world.figures.seeds = 1;
+        world.truth.names = SESSIONS.iter().map(ToString::to_string).collect();
+        world.truth.names.extend((0..users).map(|index| format!("@user{index}")));
+        let server = start(&mut world);
+        let habits = habits(&mut dice);
+        Self { world, server, clients, letters: Vec::new(), habits }
+    }
+
+    /// One client does something, and some time passes.
+    fn turn(&mut self) {
+        let index = self.world.dice.below(self.clients.len());
+        let action = self.world.dice.weighted(&self.habits);
+        match action {
+            Action::Restart => self.restart(),
+            Action::Wait => {
+                let longest_ms = self.world.config.message_expiry_ms * 2;
+                let pause_ms = self.world.dice.between(1, longest_ms);
+                self.pass(pause_ms * MS);
+            }
+            Action::Post => {
+                let letter = self.clients[index].post(&mut self.world);
+                self.letters.push(letter);
+            }
+            _ if self.clients[index].connection.is_none() => self.clients[index].connect(&mut self.world),
+            _ if self.clients[index].is_open() => self.act(index, action),
+            Action::Read => self.clients[index].change_reading(&mut self.world),
+            Action::Part => self.clients[index].part(&mut self.world),
+            _ => {}
+        }
+        let pause_ns = self.world.dice.weighted(&[(40, 0), (30, 5 * MS), (20, 30 * MS), (10, 200 * MS)]);
+        self.pass(pause_ns);
+    }
+
+    fn act(&mut self, index: usize, action: Action) {
+        let honesty = self.honesty();
+        let users: Vec<String> = self.clients.iter().map(|client| client.user.clone()).collect();
+        let connections = self.connection_ids();
+        let (client, world) = (&mut self.clients[index], &mut self.world);
+        match action {
+            Action::Publish => client.publish(world, &users, &connections),
+            Action::Burst => {
+                for _ in 0..world.dice.between(2, 12) {
+                    client.publish(world, &users, &connections);
+                }
+            }
+            Action::Join => client.join(world, honesty),
+            Action::Leave => client.leave(world),
+            Action::Nonsense => client.talk_nonsense(world),
+            Action::Read => client.change_reading(world),
+            Action::Part => client.part(world),
+            Action::Connect | Action::Post | Action::Restart | Action::Wait => {}
+        }
+    }
+
+    fn honesty(&mut self) -> Honesty {
+        self.world.dice.weighted(&[(7, Honesty::Honest), (2, Honesty::Forgetful), (1, Honesty::Lying)])
+    }
+
+    fn connection_ids(&self) -> Vec<String> {
+        let connections = self.clients.iter().filter_map(|client| client.connection.as_ref());
+        connections.filter_map(|connection| connection.id.clone()).collect()
+    }
+
+    /// Lets simulated time pass: clients read and send, the server ticks.
+    fn pass(&mut self, span_ns: u64) {
+        let end_ns = self.world.now_ns() + span_ns;
+        loop {
+            self.world.network().settle();
+            self.step_clients();
+            self.step_letters();
+            let now_ns = self.world.now_ns();
+            let next_ns = self.next_ns().clamp(now_ns, end_ns.max(now_ns));
+            self.tick(Duration::from_nanos(next_ns - now_ns));
+            if self.world.now_ns() >= end_ns {
+                return;
+            }
+        }
+    }
+
+    fn step_clients(&mut self) {
+        for index in 0..self.clients.len() {
+            self.clients[index].step(&mut self.world);
+            let connection = self.clients[index].connection.as_ref();
+            if connection.is_some_and(|connection| connection.phase == Phase::Authenticating && !connection.has_asked) {
+                let (honesty, strangers) = (self.honesty(), self.connection_ids());
+                self.clients[index].authenticate(&mut self.world, honesty, &strangers);
+            }
+        }
+    }
+
+    fn step_letters(&mut self) {
+        let World { shared, dice, truth, .. } = &mut self.world;
+        self.letters.retain_mut(|letter| !letter.step(&mut shared.borrow_mut(), dice, truth));
+    }
+
+    /// When something happens that is not the server's doing.
+    fn next_ns(&self) -> u64 {
+        let arrival_ns = self.world.network().next_arrival_ns();
+        let clients = self.clients.iter().filter_map(|client| client.next_ns(&self.world));
+        clients.chain(arrival_ns).min().unwrap_or(u64::MAX)
+    }
+
+    /// One tick of the server. After every stage all tables are checked, and what was published is noted.
+    fn tick(&mut self, timeout: Duration) {
+        let (truth, shared) = (&mut self.world.truth, &self.world.shared);
+        let watched = self.server.tick_watched(Some(timeout), |tables| {
+            tables.invariants();
+            truth.tap(tables, shared.borrow().now_ns());
+        });
+        watched.expect("the simulated poll does not fail");
+    }
+
+    /// The server's process ends without a word, and another one takes its place.
+    fn restart(&mut self) {
+        self.world.note(|| "the server restarts".to_owned());
+        self.world.figures.restarts += 1;
+        self.world.figures.add_server(self.server.delivery(), self.server.metrics());
+        self.world.network().reset_all();
+        self.server = start(&mut self.world);
+    }
+
+    /// Everybody connects, reads and does nothing else, until nothing is on its way any more.
+    fn come_to_rest(&mut self) {
+        self.world.note(|| "everybody comes to rest".to_owned());
+        let end_ns = self.world.now_ns() + REST_MS * MS;
+        let mut quiet_since_ns = self.world.now_ns();
+        // Positions are told at most once a second.
+        while self.world.now_ns() < quiet_since_ns + 1_500 * MS {
+            assert!(self.world.now_ns() < end_ns, "there is no rest: {:?}", self.restless());
+            self.settle_clients();
+            self.pass(10 * MS);
+            if !self.restless().is_empty() || !self.letters.is_empty() {
+                quiet_since_ns = self.world.now_ns();
+            }
+        }
+    }
+
+    fn settle_clients(&mut self) {
+        for client in &mut self.clients {
+            match &mut client.connection {
+                None if client.was_refused => {}
+                None => client.connect(&mut self.world),
+                Some(connection) => connection.reading = Reading::Greedy,
+            }
+        }
+    }
+
+    /// Clients that something is still to happen to, and how far they are.
+    fn restless(&self) -> Vec<(usize, Option<Phase>)> {
+        let network = self.world.network();
+        let is_quiet = |client: &Client| match &client.connection {
+            Some(connection) => {
+                let is_open = connection.phase == Phase::Open;
+                is_open && connection.socket.is_flushed() && network.is_quiet(connection.socket.link)
+            }
+            None => client.was_refused,
+        };
+        let restless = self.clients.iter().filter(|client| !is_quiet(client));
+        restless.map(|client| (client.index, client.connection.as_ref().map(|connection| connection.phase))).collect()
+    }
+
+    /// At rest every client has all that it is owed.
+    fn check_rest(&self) {
+        let truth = &self.world.truth;
+        truth.check_authors();
+        if self.world.config.sessions > SESSIONS_FEW {
+            truth.check_receipts(); // where they are few, some live and die unseen within one stage
+        }
+        for client in &self.clients {
+            let Some(connection) = &client.connection else {
+                continue; // the server is full
+            };
+            for name in client.auditor.joined() {
+                let head = client.auditor.head(truth, name);
+                client.auditor.check_up_to(truth, name, head);
+                let position = client.places[name].position;
+                assert!(
+                    !connection.wants_positions || position == head,
+                    "client {} stands at {position} in {name}, whose head is {head}",
+                    client.index
+                );
+            }
+            self.check_direct(client.index, connection);
+        }
+    }
+
+    /// Messages without a position have come, or are counted as lost.
+    fn check_direct(&self, index: usize, connection: &Connection) {
+        let truth = &self.world.truth;
+        let target = Target::Connection(connection.id.clone().expect("ok because everybody is authenticated"));
+        let accepted = truth.receipts.keys().filter(|&&number| truth.sent[number].target == target);
+        let missing = accepted.filter(|number| !connection.direct.contains(number)).count() as u64;
+        assert!(
+            missing <= connection.direct_lost,
+            "client {index} lost {missing} direct messages and was told of {}",
+            connection.direct_lost
+        );
+    }
+
+    /// All clients go; once everything has aged, the server holds nothing.
+    fn leave_and_age(&mut self) {
+        self.world.note(|| "everybody leaves".to_owned());
+        for client in &mut self.clients {
+            client.leave_for_good(&mut self.world);
+        }
+        self.pass((2 * self.world.config.message_expiry_ms + 10_000) * MS);
+        let held = self.server.delivery().tables.holdings();
+        let left: Vec<_> = held.iter().filter(|(_, count)| *count > 0).collect();
+        assert!(left.is_empty(), "left in the tables when all was over: {left:?}");
+    }
+
+    fn figures(mut self) -> Figures {
+        self.world.figures.add_server(self.server.delivery(), self.server.metrics());
+        let resets = self.world.network().resets;
+        self.world.figures.resets = resets;
+        self.world.figures
+    }
+}
+
+fn start(world: &mut World) -> Reactor<SimNet, SimClock> {
+    let (handle, inbox) = channel(Arc::new(|| Ok(())));
+    let handlers = Handlers::new(Registry::default(), handle, &world.config);
+    Reactor::new(Parts {
+        net: SimNet(world.shared.clone()),
+        clock: SimClock(world.shared.clone()),
+        config: world.config.clone(),
+        policy: Box::new(Development),
+        handlers,
+        inbox,
+        seed: world.dice.seed(),
+    })
+}
+
+/// Small limits, so that they are met.
+fn config(dice: &mut Dice) -> Config {
+    Config {
+        workers: 0, // no handler is registered
+        queue_messages: dice.pick(&[3, 5, 10]),
+        queue_bytes: dice.pick(&[8_000, 1 << 20]),
+        history_messages: dice.pick(&[4, 16, 64]),
+        history_bytes: dice.pick(&[4_000, 1 << 20]),
+        message_expiry_ms: dice.pick(&[300, 2_000, 10_000]),
+        slow_ms: dice.pick(&[1_000, 5_000]),
+        heartbeat_interval_ms: dice.pick(&[4_000, 30_000]),
+        heartbeat_timeout_ms: 1_500,
+        auth_deadline_ms: 1_000,
+        max_connections: dice.pick(&[8, 32]),
+        sessions: dice.pick(&[SESSIONS_FEW, 100]),
+        sessions_per_connection: 3,
+        ..Config::default()
+    }
+}
+
+fn habits(dice: &mut Dice) -> Habits {
+    vec![
+        (10, Action::Connect),
+        (dice.between(10, 40), Action::Publish),
+        (dice.between(0, 20), Action::Burst),
+        (dice.between(0, 6), Action::Post),
+        (10, Action::Join),
+        (dice.between(0, 6), Action::Leave),
+        (2, Action::Nonsense),
+        (dice.between(0, 10), Action::Read),
+        (dice.between(0, 15), Action::Part),
+        (dice.pick(&[0, 0, 1]), Action::Restart),
+        (dice.between(0, 4), Action::Wait),
+    ]
+}

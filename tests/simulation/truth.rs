@@ -1,0 +1,174 @@
+//! What really happened: what clients have sent, and which position of which session each message took.
+//!
+//! The positions are learned from the server's tables after every stage of every tick. A message that a newer one of its
+//! key replaced in the same stage is seen there by nobody; it is learned from the first client that receives it, or stays
+//! unknown.
+
+use std::collections::BTreeMap;
+
+use hashi::Priority;
+use hashi::tables::Tables;
+use serde_json::Value;
+
+use super::common::frame;
+
+/// A message as its author sent it. Its number stands in its payload.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    pub id: String,
+    /// The client and which of its connections.
+    pub author: (usize, u32),
+    pub user: String,
+    pub target: Target,
+    pub kind: &'static str,
+    pub priority: Priority,
+    pub key: Option<&'static str>,
+    pub echo: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    Session(String),
+    /// A connection by its public id: no session, no position.
+    Connection(String),
+}
+
+/// One life of a session.
+#[derive(Default)]
+pub struct Life {
+    pub head: u64,
+    /// Up to where the server's history was looked at.
+    tapped: u64,
+    /// By position: the number of the message, and when it was seen.
+    pub messages: BTreeMap<u64, Seen>,
+    /// By type and key: the newest position.
+    newest: BTreeMap<(&'static str, &'static str), u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    pub number: usize,
+    pub at_ns: u64,
+    pub bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Receipt {
+    pub seq: Option<u64>,
+    pub matched: u64,
+}
+
+#[derive(Default)]
+pub struct Truth {
+    pub sent: Vec<Sent>,
+    /// By number: what the server answered to its author.
+    pub receipts: BTreeMap<usize, Receipt>,
+    /// By name and epoch.
+    lives: BTreeMap<(String, String), Life>,
+    /// Names of sessions that clients use.
+    pub names: Vec<String>,
+}
+
+impl Truth {
+    /// Takes a message down; its number.
+    pub fn send(&mut self, message: Sent) -> usize {
+        self.sent.push(message);
+        self.sent.len() - 1
+    }
+
+    /// Looks at what the server has published since the last look.
+    pub fn tap(&mut self, tables: &Tables, now_ns: u64) {
+        for name in self.names.clone() {
+            let Some(id) = tables.sessions.find(&name) else {
+                continue;
+            };
+            let (epoch, head) = (tables.sessions.epoch(id), tables.sessions.head(id));
+            let life = self.lives.entry((name.clone(), epoch.clone())).or_default();
+            let tapped = std::mem::replace(&mut life.tapped, head);
+            assert!(life.head <= head, "the head of {name} went back");
+            life.head = head;
+            if tapped == head {
+                continue;
+            }
+            let news: Vec<_> = tables.history.after(id, tapped).collect();
+            for (seq, id) in news {
+                let frame = tables.messages.frame(id);
+                self.note(&name, &epoch, seq, number_in(frame), now_ns, frame.len() as u64);
+            }
+        }
+    }
+
+    /// A message is known to have a position. Everybody must agree on it.
+    pub fn note(&mut self, name: &str, epoch: &str, seq: u64, number: usize, at_ns: u64, bytes: u64) {
+        let sent = self.sent.get(number).unwrap_or_else(|| panic!("message {number} was never sent"));
+        let life = self.lives.entry((name.to_owned(), epoch.to_owned())).or_default();
+        assert!(seq <= life.head, "position {seq} of {name} is beyond its head {}", life.head);
+        let known = life.messages.entry(seq).or_insert(Seen { number, at_ns, bytes }).number;
+        assert_eq!(known, number, "position {seq} of {name} {epoch} is two messages");
+        if let Some(key) = sent.key {
+            let newest = life.newest.entry((sent.kind, key)).or_default();
+            *newest = seq.max(*newest);
+        }
+    }
+
+    pub fn life(&self, name: &str, epoch: &str) -> Option<&Life> {
+        self.lives.get(&(name.to_owned(), epoch.to_owned()))
+    }
+
+    /// Checks that receipts name the positions that messages took.
+    pub fn check_receipts(&self) {
+        for (&number, receipt) in &self.receipts {
+            match (&self.sent[number].target, receipt.seq) {
+                (Target::Session(name), Some(seq)) => {
+                    let lives = self.lives.iter().filter(|((of, _), life)| of == name && life.head >= seq);
+                    let mut known = lives.map(|(_, life)| life.messages.get(&seq).map(|seen| seen.number));
+                    assert!(
+                        known.any(|known| known.is_none_or(|known| known == number)),
+                        "message {number} is not at position {seq} of {name}, as its receipt says"
+                    );
+                }
+                (Target::Connection(_), None) => assert_eq!(receipt.matched, 1),
+                (target, seq) => panic!("a receipt with position {seq:?} for a message to {target:?}"),
+            }
+        }
+    }
+
+    /// Checks that what each connection published to a session took positions in the order it was sent.
+    pub fn check_authors(&self) {
+        for ((name, epoch), life) in &self.lives {
+            let mut last = BTreeMap::new();
+            for (seq, seen) in &life.messages {
+                let before = last.insert(self.sent[seen.number].author, seen.number);
+                assert!(
+                    before.is_none_or(|number| number < seen.number),
+                    "position {seq} of {name} {epoch}: message {} was sent before message {before:?}",
+                    seen.number
+                );
+            }
+        }
+    }
+}
+
+impl Life {
+    /// The message at a position, if it is known.
+    pub fn at<'t>(&self, truth: &'t Truth, seq: u64) -> Option<&'t Sent> {
+        self.messages.get(&seq).map(|seen| &truth.sent[seen.number])
+    }
+
+    /// Whether a newer message of its key may have taken its place.
+    pub fn is_replaced(&self, seq: u64, sent: &Sent) -> bool {
+        sent.key.is_some_and(|key| self.newest.get(&(sent.kind, key)).is_some_and(|&newest| newest > seq))
+    }
+}
+
+/// The number in the payload of a message as it travels.
+fn number_in(frame: &[u8]) -> usize {
+    let (frame, _) = frame::decode(frame).expect("a stored message is a whole frame");
+    let envelope: Value = serde_json::from_slice(&frame.payload).expect("a stored message is JSON");
+    number_of(&envelope["payload"])
+}
+
+/// The number in a payload.
+pub fn number_of(payload: &Value) -> usize {
+    payload["n"].as_u64().expect("the payload has its number") as usize
+}

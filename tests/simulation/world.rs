@@ -1,0 +1,55 @@
+//! What all clients of a run share.
+
+use std::cell::{RefCell, RefMut};
+use std::rc::Rc;
+
+use hashi::Config;
+
+use super::connection::Farewell;
+use super::dice::Dice;
+use super::figures::Figures;
+use super::network::Network;
+use super::sim_net::Shared;
+use super::tamper::Tamper;
+use super::transcript::Transcript;
+use super::truth::Truth;
+
+pub struct World {
+    pub config: Config,
+    pub shared: Shared,
+    pub dice: Dice,
+    pub truth: Truth,
+    pub figures: Figures,
+    pub transcript: Transcript,
+    pub tamper: Tamper,
+}
+
+impl World {
+    pub fn new(config: Config, mut dice: Dice, transcript: Transcript, tamper: Tamper) -> Self {
+        let network = Network::new(dice.fork());
+        let (truth, figures) = (Truth::default(), Figures::default());
+        Self { config, shared: Rc::new(RefCell::new(network)), dice, truth, figures, transcript, tamper }
+    }
+
+    /// Whether the server must still know a connection that ended like this: its tables have room for all that end, and
+    /// it was not long ago.
+    pub fn surely_remembers(&self, old: &Farewell) -> bool {
+        let is_young = self.now_ns() - old.at_ns < self.config.message_expiry_ms * 1_000_000 / 2;
+        let is_roomy = self.config.sessions > 50 && self.config.max_connections > 20;
+        is_young && is_roomy && old.life == self.figures.restarts
+    }
+
+    pub fn network(&self) -> RefMut<'_, Network> {
+        self.shared.borrow_mut()
+    }
+
+    pub fn now_ns(&self) -> u64 {
+        self.shared.borrow().now_ns()
+    }
+
+    /// Writes a line into the transcript, if there is one.
+    pub fn note(&mut self, line: impl FnOnce() -> String) {
+        let now_ns = self.now_ns();
+        self.transcript.note(now_ns, line);
+    }
+}
