@@ -44,7 +44,7 @@ mod truth;
 #[path = "simulation/world.rs"]
 mod world;
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{catch_unwind, resume_unwind};
 use std::thread;
 
 use figures::Figures;
@@ -54,15 +54,21 @@ use transcript::Transcript;
 /// Seeds that every test run repeats.
 const FIXED_SEEDS: u64 = 50;
 
-/// Runs a seed, and names it if it fails.
-fn check(seed: u64) -> Figures {
-    match catch_unwind(AssertUnwindSafe(|| run(seed, Transcript::Silent, None))) {
-        Ok(figures) => figures,
-        Err(panic) => {
-            println!("seed {seed} failed; `make replay SEED={seed}` shows how");
-            resume_unwind(panic)
+/// Runs seeds one after the other and names those that fail.
+fn check_all(seeds: impl Iterator<Item = u64>) -> (Figures, Vec<u64>) {
+    let (mut figures, mut failed) = (Figures::default(), Vec::new());
+    for seed in seeds {
+        match catch_unwind(|| run(seed, Transcript::Silent, None)) {
+            Ok(more) => figures += more,
+            Err(_) => failed.push(seed),
         }
     }
+    (figures, failed)
+}
+
+fn report(figures: Figures, failed: &[u64]) {
+    println!("{figures}");
+    assert!(failed.is_empty(), "failed: {failed:?}; `make replay SEED=…` shows how");
 }
 
 fn number_from(variable: &str) -> Option<u64> {
@@ -73,7 +79,8 @@ fn number_from(variable: &str) -> Option<u64> {
 fn fixed_seeds_and_a_new_one_keep_the_promise() {
     let new = rand::random();
     println!("the new seed is {new}");
-    println!("{}", check_all((1..=FIXED_SEEDS).chain([new])));
+    let (figures, failed) = check_all((1..=FIXED_SEEDS).chain([new]));
+    report(figures, &failed);
 }
 
 #[test]
@@ -88,21 +95,15 @@ fn replay() {
 fn many() {
     let (first, count) = (number_from("FIRST").unwrap_or(1), number_from("SEEDS").unwrap_or(1_000));
     let threads = thread::available_parallelism().map_or(1, usize::from);
-    let mut figures = Figures::default();
+    let (mut figures, mut failed) = (Figures::default(), Vec::new());
     thread::scope(|scope| {
         let share = |thread| (first..first + count).skip(thread).step_by(threads);
         let runs: Vec<_> = (0..threads).map(|thread| scope.spawn(move || check_all(share(thread)))).collect();
         for run in runs {
-            figures += run.join().unwrap_or_else(|panic| resume_unwind(panic));
+            let (more, others) = run.join().unwrap_or_else(|panic| resume_unwind(panic));
+            figures += more;
+            failed.extend(others);
         }
     });
-    println!("{figures}");
-}
-
-fn check_all(seeds: impl Iterator<Item = u64>) -> Figures {
-    let mut figures = Figures::default();
-    for seed in seeds {
-        figures += check(seed);
-    }
-    figures
+    report(figures, &failed);
 }

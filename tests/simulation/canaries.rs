@@ -1,6 +1,6 @@
 //! The simulation can fail: with a defect put in on purpose, one of a hundred seeds at most is enough to see it.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::catch_unwind;
 
 use super::run::run;
 use super::tamper::Defect;
@@ -9,7 +9,7 @@ use super::transcript::Transcript;
 const SEEDS_MAX: u64 = 100;
 
 fn assert_seen(defect: Defect) {
-    let fails = |seed: &u64| catch_unwind(AssertUnwindSafe(|| run(*seed, Transcript::Silent, Some(defect)))).is_err();
+    let fails = |seed: &u64| catch_unwind(|| run(*seed, Transcript::Silent, Some(defect))).is_err();
     let seen = (1..=SEEDS_MAX).find(fails);
     println!("{defect:?} is seen by seed {seen:?}");
     assert!(seen.is_some(), "{SEEDS_MAX} seeds did not see {defect:?}");
