@@ -150,7 +150,7 @@ impl Core {
         if !tables.sessions.leave(slot, id, now_ms) {
             return Err(NOT_JOINED);
         }
-        tables.outputs.forget_session(slot, id);
+        tables.outputs.forget_session(slot, id, &mut tables.messages);
         let head = tables.sessions.head(id);
         self.answer_membership(slot, MessageType::LEAVE, envelope.id, id, head, None);
         Ok(())

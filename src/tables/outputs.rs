@@ -277,8 +277,14 @@ impl Outputs {
         *flags = if is_behind { *flags | BEHIND } else { *flags & !BEHIND };
     }
 
-    /// The row has left a session: nothing more of it is fed.
-    pub fn forget_session(&mut self, slot: u32, session: SessionId) {
+    /// The row has left a session: what is queued of it goes, and nothing more is fed. What is `high` leaves before the
+    /// answer to the leave.
+    pub fn forget_session(&mut self, slot: u32, session: SessionId, messages: &mut Messages) {
+        for priority in [Priority::Normal, Priority::Low] {
+            self.retain(slot, priority, messages, |messages, id| {
+                messages.description(id).place.is_none_or(|place| place.session != session)
+            });
+        }
         if self.is_behind(slot) {
             let others = self.cursors.of(slot).iter().filter(|cursor| cursor.session != session).copied().collect();
             self.set_cursors(slot, others);
@@ -820,6 +826,23 @@ mod tests {
         bench.outputs.owe(0, direct(2));
         assert_eq!(bench.outputs.take_owed(0), [direct(3)]);
         assert!(bench.outputs.take_owed(0).is_empty());
+    }
+
+    #[test]
+    fn what_is_queued_of_a_session_goes_when_the_row_leaves_it() {
+        let session = SessionId { slot: 1, generation: 0 };
+        let mut bench = Bench::new();
+        for (seq, priority) in (1..).zip(Priority::ALL) {
+            let place = Some(Place { session, seq });
+            let description = Description { place, ..Description::plain(priority, 0) };
+            let message = bench.messages.store(b"of it ", description, 0).unwrap();
+            bench.outputs.push(0, priority, message, 6);
+        }
+        bench.push(Priority::Low, b"of another");
+        bench.outputs.forget_session(0, session, &mut bench.messages);
+        bench.outputs.invariants(&bench.messages);
+        bench.push(Priority::High, b"left ");
+        assert_eq!(bench.write(100), b"of it left of another");
     }
 
     #[test]
