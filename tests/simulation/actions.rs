@@ -39,7 +39,7 @@ impl Client {
         let (index, number) = (self.index, self.connections);
         world.note(|| format!("client {index} connects, link {link}, {capacity} bytes"));
         let wants_positions = world.dice.chance(80);
-        self.connection = Some(Connection::new(Socket::open(link), number, wants_positions));
+        self.connection = Some(Connection::new(Socket::open(link), number, world.figures.restarts, wants_positions));
     }
 
     /// Sends the authentication, with what it wants to go on with. `strangers` are ids of other connections.
@@ -248,7 +248,7 @@ impl Client {
             }
             _ => {
                 let sessions = self.auditor.joined().map(str::to_owned).collect();
-                let farewell = connection.farewell(world.figures.restarts, world.now_ns(), sessions);
+                let farewell = connection.farewell(world.now_ns(), sessions);
                 world.network().reset(link);
                 self.disconnected(world);
                 self.farewell = farewell;

@@ -46,7 +46,7 @@ pub enum Request {
 /// What a connection was when its client broke it off.
 #[derive(Clone, Debug)]
 pub struct Farewell {
-    /// How many servers there had been before the one it was connected to.
+    /// See [`Connection`].
     pub life: u64,
     pub at_ns: u64,
     pub sessions: Vec<String>,
@@ -55,6 +55,8 @@ pub struct Farewell {
 
 pub struct Connection {
     pub socket: Socket,
+    /// How many servers there had been before the one it is connected to.
+    life: u64,
     pub phase: Phase,
     pub reading: Reading,
     /// Whether it has sent its authentication.
@@ -76,9 +78,10 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub fn new(socket: Socket, number: u32, wants_positions: bool) -> Self {
+    pub fn new(socket: Socket, number: u32, life: u64, wants_positions: bool) -> Self {
         Self {
             socket,
+            life,
             phase: Phase::Opening,
             reading: Reading::Greedy,
             has_asked: false,
@@ -95,10 +98,10 @@ impl Connection {
     }
 
     /// What its client will have a right to; `None` where the server may know more or less of it.
-    pub fn farewell(&self, life: u64, at_ns: u64, sessions: Vec<String>) -> Option<Farewell> {
+    pub fn farewell(&self, at_ns: u64, sessions: Vec<String>) -> Option<Farewell> {
         let moves = |request: &Request| matches!(request, Request::Join { .. } | Request::Leave { .. });
         let is_settled = self.phase == Phase::Open && !self.requests.values().any(moves);
-        is_settled.then(|| Farewell { life, at_ns, sessions, known_as: self.known_as.clone() })
+        is_settled.then(|| Farewell { life: self.life, at_ns, sessions, known_as: self.known_as.clone() })
     }
 
     /// How many bytes it takes now.
