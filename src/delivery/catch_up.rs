@@ -32,7 +32,7 @@ impl Delivery {
     }
 
     fn declare_evicted(&mut self, slot: u32, cursor: &mut Cursor) {
-        let evicted = self.tables.history.evicted_to(cursor.session, cursor.priority);
+        let evicted = self.tables.history.evicted_to(cursor.session, cursor.priority).min(cursor.end);
         if evicted > cursor.seq {
             let (session, from) = (cursor.session, cursor.seq + 1);
             self.tables.outputs.owe(slot, Owed::Session { session, from, to: evicted, reason: Reason::HistoryEvicted });
@@ -65,13 +65,18 @@ impl Delivery {
         });
     }
 
-    /// Whether the cursor has come to the session's head.
+    /// Whether the cursor has come to the session's head, or to its own end.
     fn feed_cursor(&mut self, slot: u32, cursor: &mut Cursor, room: &mut usize, bytes: &mut usize) -> bool {
         if *room == 0 {
             return false;
         }
         let tables = &mut self.tables;
-        let next: Vec<_> = tables.history.after(cursor.session, cursor.seq).take(FEED_MESSAGES).collect();
+        let next: Vec<_> = tables
+            .history
+            .after(cursor.session, cursor.seq)
+            .take_while(|(seq, _)| *seq <= cursor.end)
+            .take(FEED_MESSAGES)
+            .collect();
         self.fed += next.len() + 1;
         let is_last = next.len() < FEED_MESSAGES;
         for (seq, id) in next {
@@ -93,7 +98,7 @@ impl Delivery {
             cursor.seq = seq;
         }
         if is_last {
-            cursor.seq = tables.sessions.head(cursor.session);
+            cursor.seq = tables.sessions.head(cursor.session).min(cursor.end);
         }
         is_last
     }

@@ -126,6 +126,7 @@ impl Core {
             let sessions = tables.sessions.of_connection(slot).filter(|&id| id != personal).collect();
             let keys = tables.connections.keys(slot).collect();
             tables.departed.insert(profile.connection_id, Departure { personal, sessions, keys }, now_ms);
+            tables.outputs.end_feeding(slot, &tables.sessions);
         }
         tables.sessions.leave_all(slot, now_ms);
     }

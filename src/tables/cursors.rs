@@ -15,6 +15,15 @@ pub struct Cursor {
     pub priority: Priority,
     /// Everything of the priority up to this position was queued, is lost, or was never for the row.
     pub seq: u64,
+    /// Nothing after this position is for the row: the session's head when the row left it, and no limit before.
+    pub end: u64,
+}
+
+impl Cursor {
+    /// Of a row that is in the session.
+    pub const fn new(session: SessionId, priority: Priority, seq: u64) -> Self {
+        Self { session, priority, seq, end: u64::MAX }
+    }
 }
 
 /// The table.
@@ -63,6 +72,13 @@ impl Cursors {
         match list.iter_mut().find(same) {
             Some(other) => other.seq = other.seq.min(cursor.seq),
             None => list.push(cursor),
+        }
+    }
+
+    /// The row has left its sessions: nothing after the `head` of each is for it.
+    pub(super) fn end(&mut self, slot: u32, head: impl Fn(SessionId) -> u64) {
+        for cursor in self.rows.get_mut(&slot).into_iter().flatten() {
+            cursor.end = head(cursor.session);
         }
     }
 

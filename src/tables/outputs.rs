@@ -12,7 +12,7 @@ use super::cursors::{Cursor, Cursors};
 use super::owed::{Owed, merge};
 use super::positions::Positions;
 use super::rings::{Ring, RingPool};
-use super::{MessageId, Messages, SessionId};
+use super::{MessageId, Messages, SessionId, Sessions};
 use crate::config::limits::{NORMAL_WEIGHT, OWED_APART_MAX};
 use crate::message::Priority;
 
@@ -243,7 +243,7 @@ impl Outputs {
         for priority in [Priority::Normal, Priority::Low] {
             self.retain(slot, priority, messages, |messages, id| match messages.description(id).place {
                 Some(place) => {
-                    cursors.push(Cursor { session: place.session, priority, seq: place.seq - 1 });
+                    cursors.push(Cursor::new(place.session, priority, place.seq - 1));
                     false
                 }
                 None => true,
@@ -259,7 +259,7 @@ impl Outputs {
                 messages.description(id).place.is_none_or(|place| place.session != session)
             });
         }
-        self.add_cursors(slot, Priority::ALL.map(|priority| Cursor { session, priority, seq }));
+        self.add_cursors(slot, Priority::ALL.map(|priority| Cursor::new(session, priority, seq)));
         self.mark(slot);
     }
 
@@ -289,6 +289,11 @@ impl Outputs {
             let others = self.cursors.of(slot).iter().filter(|cursor| cursor.session != session).copied().collect();
             self.set_cursors(slot, others);
         }
+    }
+
+    /// The row leaves its sessions, and what was published before still goes out.
+    pub fn end_feeding(&mut self, slot: u32, sessions: &Sessions) {
+        self.cursors.end(slot, |session| sessions.head(session));
     }
 
     /// The row is to be told where it stands in a session, if its client asked for that.
