@@ -6,22 +6,22 @@ use crate::message::encode::{write_json_string, write_number};
 use crate::tables::owed::{Owed, Reason};
 
 impl Delivery {
-    /// Puts the gaps a row is owed before all that it holds of sessions.
+    /// Queues the gaps a row is owed, each before what it must be told before.
     pub fn pay_gaps(&mut self, slot: u32) {
         for owed in self.tables.outputs.take_owed(slot) {
-            let payload = match owed {
+            let (session, payload) = match owed {
                 Owed::Direct { count, reason } => {
                     self.totals.gaps[reason as usize] += 1;
-                    direct_payload(count, reason)
+                    (None, direct_payload(count, reason))
                 }
                 // The next life of a session that is gone has another epoch.
                 Owed::Session { session, .. } if !self.tables.sessions.is_alive(session) => continue,
                 Owed::Session { session, from, to, reason } => {
                     self.totals.gaps[reason as usize] += 1;
-                    gap_payload(self.tables.sessions.name(session), Some((from, to)), reason)
+                    (Some(session), gap_payload(self.tables.sessions.name(session), Some((from, to)), reason))
                 }
             };
-            self.push_answer_first(slot, MessageType::GAP, &payload);
+            self.push_gap(slot, session, &payload);
         }
     }
 

@@ -272,11 +272,11 @@ impl Delivery {
         Ok(())
     }
 
-    /// Encodes a system message and puts it before all messages of sessions in the row's queue.
-    pub fn push_answer_first(&mut self, slot: u32, kind: &str, payload: &[u8]) {
-        self.encode_answer(&Answer { kind, reply_to: None, session_id: None, payload });
+    /// Encodes a gap and puts it where it is told in time.
+    pub fn push_gap(&mut self, slot: u32, session: Option<SessionId>, payload: &[u8]) {
+        self.encode_answer(&Answer { kind: MessageType::GAP, reply_to: None, session_id: None, payload });
         let message = self.store_system();
-        self.tables.outputs.push_before_sessions(slot, message, &self.tables.messages);
+        self.tables.outputs.push_gap(slot, session, message, &self.tables.messages);
     }
 
     fn plain(&self, priority: Priority) -> Description {

@@ -598,13 +598,16 @@ impl Outputs {
         self.owed.remove(&slot).unwrap_or_default()
     }
 
-    /// Puts a message before all messages of sessions that the row holds. It leaves after the rest of one in progress and
-    /// after leading messages that are in no session: a welcome stays first. O(high ring); only gaps need it.
-    pub fn push_before_sessions(&mut self, slot: u32, id: MessageId, messages: &Messages) {
+    /// Puts a gap before all messages of its session that the row holds, and behind the answer that says that the row is in
+    /// it. One of messages without a session goes before those of any. O(high ring).
+    pub fn push_gap(&mut self, slot: u32, session: Option<SessionId>, id: MessageId, messages: &Messages) {
         let ring = &mut self.rows[slot as usize].rings[0];
         let waiting: Vec<u32> = std::iter::from_fn(|| self.pool.pop(ring)).collect();
-        let is_of_session = |value: &u32| messages.description(MessageId(*value)).place.is_some();
-        let (before, behind) = waiting.split_at(waiting.iter().position(is_of_session).unwrap_or(waiting.len()));
+        let is_late = |value: &u32| {
+            let place = messages.description(MessageId(*value)).place;
+            place.is_some_and(|place| session.is_none_or(|session| place.session == session))
+        };
+        let (before, behind) = waiting.split_at(waiting.iter().position(is_late).unwrap_or(waiting.len()));
         for &value in before {
             self.pool.push(ring, value);
         }
@@ -811,16 +814,17 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_goes_before_what_is_of_a_session_and_behind_an_answer() {
+    fn a_gap_goes_before_what_is_of_its_session_and_behind_the_answer_to_the_join() {
         let mut bench = Bench::new();
         bench.push(Priority::High, b"welcome ");
-        bench.push_of_session(Priority::High, b"h");
-        bench.push(Priority::High, b"answer");
-        for gap in [&b"gap-1 "[..], b"gap-2 "] {
+        bench.push_of_session(Priority::High, b"first ");
+        bench.push(Priority::High, b"joined-another ");
+        for (gap, session) in [(&b"gap "[..], Some(0)), (b"gap-of-another ", Some(1)), (b"direct ", None)] {
             let id = store(&mut bench.messages, Priority::High, gap);
-            bench.outputs.push_before_sessions(0, id, &bench.messages);
+            let session = session.map(|slot| SessionId { slot, generation: 0 });
+            bench.outputs.push_gap(0, session, id, &bench.messages);
         }
-        assert_eq!(bench.write(100), b"welcome gap-1 gap-2 hanswer");
+        assert_eq!(bench.write(100), b"welcome gap direct first joined-another gap-of-another ");
     }
 
     #[test]
