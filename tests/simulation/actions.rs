@@ -13,7 +13,8 @@ use super::world::World;
 
 /// Sessions that clients join and publish to.
 pub const SESSIONS: [&str; 4] = ["red", "green", "blue", "white"];
-const KINDS: [&str; 3] = ["note", "tick", "custom"];
+/// The last two are debounced where they have a key.
+const KINDS: [&str; 5] = ["note", "tick", "custom", "operation_progress", "selection_update"];
 const KEYS: [&str; 3] = ["a", "b", "c"];
 /// Bytes that the kernel takes for a client that does not read.
 const DOWN_CAPACITIES: [usize; 4] = [600, 1_500, 4_000, 100_000];
@@ -38,8 +39,10 @@ impl Client {
         world.figures.connections += 1;
         let (index, number) = (self.index, self.connections);
         world.note(|| format!("client {index} connects, link {link}, {capacity} bytes"));
-        let wants_positions = world.dice.chance(80);
-        self.connection = Some(Connection::new(Socket::open(link), number, world.figures.restarts, wants_positions));
+        let mut connection = Connection::new(Socket::open(link), number, world.figures.restarts);
+        connection.wants_positions = world.dice.chance(80);
+        connection.takes_arrays = world.dice.chance(30);
+        self.connection = Some(connection);
     }
 
     /// Sends the authentication, with what it wants to go on with. `strangers` are ids of other connections.
@@ -49,7 +52,9 @@ impl Client {
             Honesty::Forgetful => None,
             Honesty::Honest => self.last_id.clone(),
             Honesty::Lying if world.dice.chance(50) && !strangers.is_empty() => {
-                Some(strangers[world.dice.below(strangers.len())].clone())
+                let coveted = strangers[world.dice.below(strangers.len())].clone();
+                world.coveted.insert(coveted.clone());
+                Some(coveted)
             }
             Honesty::Lying => Some("00000000000000000000000000000007".to_owned()),
         };
@@ -60,9 +65,9 @@ impl Client {
         let Some(connection) = &mut self.connection else {
             return;
         };
-        if connection.wants_positions {
-            payload["features"] = json!(["resume"]);
-        }
+        let features = [("resume", connection.wants_positions), ("batch", connection.takes_arrays)];
+        let wanted: Vec<&str> = features.iter().filter(|(_, is_wanted)| *is_wanted).map(|(name, _)| *name).collect();
+        payload["features"] = wanted.into();
         if !claims.is_empty() || old_id.is_some() {
             let positions: Vec<Value> = claims.iter().map(position_of).collect();
             payload["resume"] = json!({ "positions": positions });
@@ -71,10 +76,7 @@ impl Client {
             }
         }
         (connection.claims, connection.has_asked) = (claims, true);
-        connection.inheritance = (honesty == Honesty::Honest)
-            .then(|| self.farewell.take())
-            .flatten()
-            .filter(|old| world.surely_remembers(old));
+        connection.inheritance = (honesty == Honesty::Honest).then(|| self.farewell.take()).flatten();
         self.say(world, "authentication", payload, None);
     }
 
@@ -138,6 +140,9 @@ impl Client {
         if let Some(key) = sent.key {
             envelope["key"] = key.into();
         }
+        if world.dice.chance(10) {
+            envelope["expiresIn"] = world.dice.between(1, world.config.message_expiry_ms).into();
+        }
         let pad = padding(world);
         let (id, kind) = (sent.id.clone(), sent.kind);
         let number = world.truth.send(sent);
@@ -161,14 +166,17 @@ impl Client {
     }
 
     fn compose(&mut self, world: &mut World, target: Target) -> Sent {
+        let kind = world.dice.pick(&KINDS);
+        // Without a key, a selection would get its user as one.
+        let is_keyed = kind == "selection_update" || world.dice.chance(30);
         Sent {
             id: self.new_id(),
             author: (self.index, self.connections),
             user: self.user.clone(),
             target,
-            kind: world.dice.pick(&KINDS),
+            kind,
             priority: world.dice.weighted(&[(2, Priority::High), (5, Priority::Normal), (3, Priority::Low)]),
-            key: world.dice.chance(30).then(|| world.dice.pick(&KEYS)),
+            key: is_keyed.then(|| world.dice.pick(&KEYS)),
             echo: world.dice.chance(80),
         }
     }

@@ -97,8 +97,12 @@ impl Client {
         match event {
             Event::Upgraded => connection.phase = Phase::Authenticating,
             Event::Text(text) => {
-                for text in world.tamper.pass(link, &connection.claims, text) {
-                    self.take_text(world, &text);
+                assert!(connection.takes_arrays || !text.starts_with('['), "an array that was not asked for: {text}");
+                for text in messages_of(text) {
+                    let claims = self.connection.as_ref().map_or(&[][..], |connection| &connection.claims);
+                    for text in world.tamper.pass(link, claims, text) {
+                        self.take_text(world, &text);
+                    }
                 }
             }
             Event::Closed(code) => {
@@ -166,7 +170,7 @@ impl Client {
         connection.phase = Phase::Open;
         connection.id = Some(id.clone());
         self.last_id = Some(id);
-        self.inherit(payload);
+        self.inherit(world, payload);
         let claims = std::mem::take(&mut self.connection().claims);
         for position in payload["positions"].as_array().expect("a welcome has positions") {
             let name = text_of(&position["sessionId"]);
@@ -181,9 +185,9 @@ impl Client {
     }
 
     /// A connection that goes on for another is in its sessions, and does not hear what that one has said.
-    fn inherit(&mut self, payload: &Value) {
+    fn inherit(&mut self, world: &World, payload: &Value) {
         self.farewell = None;
-        let Some(old) = self.connection().inheritance.take() else {
+        let Some(old) = self.connection().inheritance.take().filter(|old| world.surely_remembers(old)) else {
             return;
         };
         let positions = payload["positions"].as_array().expect("a welcome has positions");
@@ -298,6 +302,15 @@ impl Client {
             }
         }
     }
+}
+
+/// The messages of a frame: itself, or those of an array.
+fn messages_of(text: String) -> Vec<String> {
+    if !text.starts_with('[') {
+        return vec![text];
+    }
+    let messages: Vec<Value> = serde_json::from_str(&text).expect("the server sends JSON");
+    messages.iter().map(ToString::to_string).collect()
 }
 
 fn entry_of(position: &Value) -> Entry {

@@ -46,6 +46,7 @@ pub enum Request {
 /// What a connection was when its client broke it off.
 #[derive(Clone, Debug)]
 pub struct Farewell {
+    pub id: String,
     /// See [`Connection`].
     pub life: u64,
     pub at_ns: u64,
@@ -61,11 +62,12 @@ pub struct Connection {
     pub reading: Reading,
     /// Whether it has sent its authentication.
     pub has_asked: bool,
-    /// What it must get back, if it goes on for a connection that has just ended.
+    /// What it gets back if it goes on for a connection that has just ended.
     pub inheritance: Option<Farewell>,
     /// The connections of its client that it is known to go on for, and itself.
     pub known_as: Vec<u32>,
     pub wants_positions: bool,
+    pub takes_arrays: bool,
     /// Its public id, once it is known.
     pub id: Option<String>,
     /// What it claimed when it authenticated.
@@ -78,7 +80,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub fn new(socket: Socket, number: u32, life: u64, wants_positions: bool) -> Self {
+    pub fn new(socket: Socket, number: u32, life: u64) -> Self {
         Self {
             socket,
             life,
@@ -87,7 +89,8 @@ impl Connection {
             has_asked: false,
             inheritance: None,
             known_as: vec![number],
-            wants_positions,
+            wants_positions: false,
+            takes_arrays: false,
             id: None,
             claims: Vec::new(),
             requests: BTreeMap::new(),
@@ -101,7 +104,8 @@ impl Connection {
     pub fn farewell(&self, at_ns: u64, sessions: Vec<String>) -> Option<Farewell> {
         let moves = |request: &Request| matches!(request, Request::Join { .. } | Request::Leave { .. });
         let is_settled = self.phase == Phase::Open && !self.requests.values().any(moves);
-        is_settled.then(|| Farewell { life: self.life, at_ns, sessions, known_as: self.known_as.clone() })
+        let id = self.id.clone().filter(|_| is_settled)?;
+        Some(Farewell { id, life: self.life, at_ns, sessions, known_as: self.known_as.clone() })
     }
 
     /// How many bytes it takes now.

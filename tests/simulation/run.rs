@@ -329,6 +329,7 @@ fn config(dice: &mut Dice) -> Config {
         heartbeat_interval_ms: dice.pick(&[4_000, 30_000]),
         heartbeat_timeout_ms: 1_500,
         auth_deadline_ms: 1_000,
+        debounce_ms: dice.pick(&[0, 50, 500]),
         max_connections: dice.pick(&[8, 32]),
         sessions: dice.pick(&[SESSIONS_FEW, 100]),
         sessions_per_connection: 3,

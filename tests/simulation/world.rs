@@ -1,6 +1,7 @@
 //! What all clients of a run share.
 
 use std::cell::{RefCell, RefMut};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use hashi::Config;
@@ -22,21 +23,32 @@ pub struct World {
     pub figures: Figures,
     pub transcript: Transcript,
     pub tamper: Tamper,
+    /// Connections that somebody else has asked to take over.
+    pub coveted: BTreeSet<String>,
 }
 
 impl World {
     pub fn new(config: Config, mut dice: Dice, transcript: Transcript, tamper: Tamper) -> Self {
         let network = Network::new(dice.fork());
         let (truth, figures) = (Truth::default(), Figures::default());
-        Self { config, shared: Rc::new(RefCell::new(network)), dice, truth, figures, transcript, tamper }
+        Self {
+            config,
+            shared: Rc::new(RefCell::new(network)),
+            dice,
+            truth,
+            figures,
+            transcript,
+            tamper,
+            coveted: BTreeSet::new(),
+        }
     }
 
-    /// Whether the server must still know a connection that ended like this: its tables have room for all that end, and
-    /// it was not long ago.
+    /// Whether the server must still know a connection that ended like this: its tables have room for all that end, it was
+    /// not long ago, and nobody else has taken it over.
     pub fn surely_remembers(&self, old: &Farewell) -> bool {
-        let is_young = self.now_ns() - old.at_ns < self.config.message_expiry_ms * 1_000_000 / 2;
+        let is_young = self.now_ns() - old.at_ns < self.config.message_expiry_ms * 1_000_000;
         let is_roomy = self.config.sessions > 50 && self.config.max_connections > 20;
-        is_young && is_roomy && old.life == self.figures.restarts
+        is_young && is_roomy && old.life == self.figures.restarts && !self.coveted.contains(&old.id)
     }
 
     pub fn network(&self) -> RefMut<'_, Network> {
