@@ -21,7 +21,16 @@ toolchain:
 	@cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 	@cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
 
-.PHONY: run test check toolchain simulate replay bench counts counts-accept valgrind load peers node flamegraph perf docs
+# Many seeds of the simulation, with all assertions: make simulate SEEDS=10000. It prints what happened in them.
+SEEDS ?= 1000
+simulate:
+	SEEDS=$(SEEDS) cargo test --profile simulation --test simulation many -- --ignored --nocapture
+
+# One seed again, with all that happened: make replay SEED=7.
+replay:
+	SEED=$(SEED) cargo test --test simulation replay -- --ignored --nocapture
+
+# Times of the hot functions, by criterion.
 bench:
 	cargo bench --bench times
 
