@@ -137,16 +137,6 @@ impl<N: Net, C: Clock> Reactor<N, C> {
         Ok(())
     }
 
-    /// What a turn of the loop does after the wait, in this order.
-    const STAGES: [(Stage, fn(&mut Self)); 6] = [
-        (Stage::Accept, Self::accept),     // new sockets -> rows
-        (Stage::Read, Self::read),         // readable rows -> requests and messages -> routed
-        (Stage::Complete, Self::complete), // finished handlers and commands from other threads -> routed
-        (Stage::Expire, Self::expire),     // heartbeats, deadlines, time to live
-        (Stage::Drain, Self::drain),       // rings -> sockets, high before normal before low
-        (Stage::Reap, Self::reap),         // closed rows -> free list
-    ];
-
     /// One turn of the loop. It waits at most `timeout`, and not at all while work is left over.
     ///
     /// # Errors
@@ -161,10 +151,12 @@ impl<N: Net, C: Clock> Reactor<N, C> {
     /// As [`Reactor::tick`].
     pub fn tick_watched(&mut self, timeout: Option<Duration>, mut watch: impl FnMut(&Tables)) -> io::Result<()> {
         self.wait(timeout)?; // sockets, the waker, the next timer; the clock is read once
-        for (stage, run) in Self::STAGES {
-            self.stage(stage, run);
-            watch(&self.core.delivery.tables);
-        }
+        self.stage(Stage::Accept, Self::accept, &mut watch); // new sockets -> rows
+        self.stage(Stage::Read, Self::read, &mut watch); // readable rows -> requests and messages -> routed
+        self.stage(Stage::Complete, Self::complete, &mut watch); // handlers and other threads -> routed
+        self.stage(Stage::Expire, Self::expire, &mut watch); // heartbeats, deadlines, time to live
+        self.stage(Stage::Drain, Self::drain, &mut watch); // rings -> sockets, high before normal before low
+        self.stage(Stage::Reap, Self::reap, &mut watch); // closed rows -> free list
         self.measure();
         Ok(())
     }
@@ -207,10 +199,11 @@ impl<N: Net, C: Clock> Reactor<N, C> {
         Ok(())
     }
 
-    /// Runs a stage and, in some ticks, measures it.
-    fn stage(&mut self, stage: Stage, run: impl FnOnce(&mut Self)) {
+    /// Runs a stage, measures it in some ticks, and shows the tables.
+    fn stage(&mut self, stage: Stage, run: impl FnOnce(&mut Self), watch: &mut impl FnMut(&Tables)) {
         run(self);
         self.core.metrics.stages.end(stage, || self.clock.now_ns());
+        watch(&self.core.delivery.tables);
     }
 
     /// Looks for events without sleeping for `HASHI_BUSY_POLL_US`, or for all of `timeout`; how much of it that took, if

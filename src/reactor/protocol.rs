@@ -191,18 +191,27 @@ impl Core {
     /// Tells a client where it stands in the sessions it is owed that of, all that went before being written or queued.
     pub(super) fn tell_positions(&mut self, slot: u32) {
         let now_ms = self.now_ms();
-        for id in self.delivery.tables.outputs.take_positions(slot, now_ms) {
-            let tables = &self.delivery.tables;
+        for (id, settled_by) in self.delivery.tables.outputs.take_positions(slot, now_ms) {
+            let tables = &mut self.delivery.tables;
             if !tables.sessions.is_member(slot, id) {
                 continue; // it has left, or the session is gone
             }
-            let seq = tables.outputs.position(slot, id, tables.sessions.head(id), &tables.messages);
+            let head = tables.sessions.head(id);
+            let seq = tables.outputs.position(slot, id, head, &tables.messages);
+            // What did not arrive may lie behind what is still queued: then this position does not help the client over it.
+            let settled_by = if settled_by == 0 { head } else { settled_by };
+            if seq < settled_by {
+                tables.outputs.owe_position_still(slot, id, settled_by);
+            }
             let mut payload = b"{\"sessionId\":".to_vec();
             write_json_string(&mut payload, tables.sessions.name(id));
             payload.extend_from_slice(b",\"seq\":");
             write_number(&mut payload, seq);
             payload.push(b'}');
             self.send_plain(slot, MessageType::POSITION, &payload);
+        }
+        if self.delivery.tables.outputs.position_due_ms(slot).is_some() {
+            self.arm(slot);
         }
     }
 

@@ -301,9 +301,15 @@ impl Outputs {
         let row = &mut self.rows[slot as usize];
         if row.flags & TRACKED != 0 {
             row.flags |= OWES_POSITION;
-            self.positions.owe(slot, session);
+            self.positions.owe(slot, session, 0);
             self.list(slot, Priority::High);
         }
+    }
+
+    /// The row was told a position below the one that would settle its debt: it is told again later.
+    pub fn owe_position_still(&mut self, slot: u32, session: SessionId, settled_by: u64) {
+        self.rows[slot as usize].flags |= OWES_POSITION;
+        self.positions.owe(slot, session, settled_by);
     }
 
     /// When positions that are owed may be told.
@@ -319,8 +325,9 @@ impl Outputs {
         }
     }
 
-    /// Takes the sessions whose positions are owed, to be told now.
-    pub fn take_positions(&mut self, slot: u32, now_ms: u64) -> Vec<SessionId> {
+    /// Takes the sessions whose positions are owed, to be told now, and the position that settles each debt; zero for the
+    /// session's present one.
+    pub fn take_positions(&mut self, slot: u32, now_ms: u64) -> Vec<(SessionId, u64)> {
         let flags = &mut self.rows[slot as usize].flags;
         if *flags & OWES_POSITION == 0 {
             return Vec::new();

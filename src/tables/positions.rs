@@ -8,7 +8,8 @@ use crate::config::limits::POSITION_INTERVAL_MS;
 
 #[derive(Debug, Default)]
 struct Debt {
-    sessions: Vec<SessionId>,
+    /// Each with the position that it takes to settle the debt; zero until the first one is told.
+    sessions: Vec<(SessionId, u64)>,
     /// When the next positions may be told.
     due_ms: u64,
 }
@@ -31,11 +32,13 @@ impl Positions {
         self.rows.is_empty()
     }
 
-    /// The row is to be told where it stands in a session.
-    pub(super) fn owe(&mut self, slot: u32, session: SessionId) {
+    /// The row is to be told where it stands in a session, until that is at `settled_by` or beyond; zero for where the session
+    /// is when the row is first told.
+    pub(super) fn owe(&mut self, slot: u32, session: SessionId, settled_by: u64) {
         let sessions = &mut self.rows.entry(slot).or_default().sessions;
-        if !sessions.contains(&session) {
-            sessions.push(session);
+        match sessions.iter_mut().find(|(other, _)| *other == session) {
+            Some((_, other)) => *other = settled_by,
+            None => sessions.push((session, settled_by)),
         }
     }
 
@@ -45,7 +48,7 @@ impl Positions {
     }
 
     /// Takes what is owed, to be told now.
-    pub(super) fn take(&mut self, slot: u32, now_ms: u64) -> Vec<SessionId> {
+    pub(super) fn take(&mut self, slot: u32, now_ms: u64) -> Vec<(SessionId, u64)> {
         let Some(debt) = self.rows.get_mut(&slot) else {
             return Vec::new();
         };
