@@ -52,7 +52,7 @@ impl Tamper {
 
     fn strikes(&mut self) -> bool {
         self.chances += 1;
-        self.chances % CHANCES == 0
+        self.chances.is_multiple_of(CHANCES)
     }
 
     /// `recovered: false` becomes `true` at the position that was claimed, and the gap is not told.
