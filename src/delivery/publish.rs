@@ -7,7 +7,7 @@ use crate::message::timestamp::TIMESTAMP_BYTES;
 use crate::message::{MessageType, Outgoing, Priority, ProtocolError};
 use crate::tables::connections::key_of;
 use crate::tables::messages::{Description, Place};
-use crate::tables::{MessageId, SessionId, Sessions};
+use crate::tables::{MessageId, SessionId, Sessions, Tables};
 use crate::wire::websocket::{SERVER_HEADER_BYTES_MAX, prepend_text_header};
 
 /// Who sends a message.
@@ -118,6 +118,7 @@ impl Delivery {
         self.tables.sessions.advance(session, self.now.ms());
         self.push_to_members(session, exclude, id, publication.priority);
         self.tables.history.append(id, &mut self.tables.messages);
+        self.tables.polls.wake(session);
         self.work += matched as usize;
         self.totals.published += 1;
         self.totals.queued += u64::from(matched);
@@ -198,6 +199,12 @@ impl Delivery {
         self.answer(slot, &Answer { kind: MessageType::ACK, reply_to: Some(id), session_id: None, payload: &payload });
     }
 
+    /// The text of an answer that is not queued as a message.
+    pub fn answer_text(&mut self, answer: &Answer<'_>) -> Vec<u8> {
+        self.encode_answer(answer);
+        self.scratch[SERVER_HEADER_BYTES_MAX..].to_vec()
+    }
+
     fn encode_answer(&mut self, answer: &Answer<'_>) {
         let (id, timestamp) = (self.new_id(), self.timestamp());
         let outgoing = Outgoing {
@@ -240,8 +247,7 @@ impl Delivery {
     pub fn push_answer_first(&mut self, slot: u32, kind: &str, payload: &[u8]) {
         self.encode_answer(&Answer { kind, reply_to: None, session_id: None, payload });
         let message = self.store_system();
-        let bytes = self.tables.messages.frame(message).len() as u32;
-        self.tables.outputs.push_front(slot, message, bytes);
+        self.tables.outputs.push_front(slot, message, &self.tables.messages);
     }
 
     fn plain(&self, priority: Priority) -> Description {
@@ -265,20 +271,38 @@ impl Delivery {
     fn store_scratch(&mut self, description: Description) -> Result<MessageId, ProtocolError> {
         let frame = prepend_text_header(&mut self.scratch);
         let elsewhere = self.bytes_elsewhere();
-        let tables = &mut self.tables;
-        let mut stored = tables.messages.store(&self.scratch[frame.clone()], description, elsewhere);
-        // What is kept for clients that may come back gives way to what is new.
-        for _ in 0..EVICTIONS_PER_MESSAGE {
-            if stored.is_ok() || !tables.history.evict_oldest(&mut tables.messages) {
-                break;
-            }
-            stored = tables.messages.store(&self.scratch[frame.clone()], description, elsewhere);
-        }
+        let stored = store_evicting(&mut self.tables, &self.scratch[frame], description, elsewhere);
         if self.scratch.capacity() > SCRATCH_BYTES_KEPT {
             self.scratch = Vec::new();
         }
-        stored.map_err(|_| OVERLOADED)
+        stored
     }
+
+    /// Stores what a stream's socket did not take of its text.
+    ///
+    /// # Errors
+    /// `overloaded` when the memory for messages is used up.
+    pub fn store_text(&mut self, text: &[u8]) -> Result<MessageId, ProtocolError> {
+        let elsewhere = self.bytes_elsewhere();
+        store_evicting(&mut self.tables, text, RAW, elsewhere)
+    }
+}
+
+/// Stores `bytes`. What is kept for clients that may come back gives way to what is new.
+fn store_evicting(
+    tables: &mut Tables,
+    bytes: &[u8],
+    description: Description,
+    elsewhere: usize,
+) -> Result<MessageId, ProtocolError> {
+    let mut stored = tables.messages.store(bytes, description, elsewhere);
+    for _ in 0..EVICTIONS_PER_MESSAGE {
+        if stored.is_ok() || !tables.history.evict_oldest(&mut tables.messages) {
+            break;
+        }
+        stored = tables.messages.store(bytes, description, elsewhere);
+    }
+    stored.map_err(|_| OVERLOADED)
 }
 
 /// Bytes that are no message: they go first and their latency is not measured.

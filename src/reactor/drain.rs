@@ -42,7 +42,7 @@ impl Gathered {
     }
 
     /// Ids are used again once their messages are freed, so nothing is kept over a tick, nor past a free.
-    fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.ids.clear();
         if self.bytes.capacity() > 2 * BATCH_BYTES {
             self.bytes = Vec::new();
@@ -119,6 +119,9 @@ impl<N: Net, C: Clock> Reactor<N, C> {
         if self.batch.bytes() == 0 {
             return 0; // only a position is owed, or feeding waits for the next tick
         }
+        if tables.outputs.is_stream(slot) && self.batch.partial().is_none() {
+            return self.write_events(slot);
+        }
         let (offered, result) = if self.batch.largest() <= GATHER_BYTES_MAX {
             self.gathered.fill(&self.batch, &tables.messages);
             (self.gathered.bytes.len(), self.net.write(slot, &self.gathered.bytes))
@@ -126,30 +129,34 @@ impl<N: Net, C: Clock> Reactor<N, C> {
             self.gathered.forget();
             write_slices(&mut self.net, slot, &self.batch, &tables.messages)
         };
-        core.metrics.writes += 1;
+        let Some(written) = self.note_write(slot, result) else {
+            return 0;
+        };
+        self.consume(slot, written);
+        self.note_progress(slot, written, offered);
+        written
+    }
+
+    /// How many bytes a socket took; `None` if it is gone.
+    pub(super) fn note_write(&mut self, slot: u32, result: io::Result<usize>) -> Option<usize> {
+        self.core.metrics.writes += 1;
         match result {
             Ok(written) => {
-                self.advance(slot, written, offered);
-                written
+                self.core.metrics.bytes_out += written as u64;
+                Some(written)
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                self.advance(slot, 0, offered);
-                0
-            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Some(0),
             Err(error) => {
                 log::debug!("write: {error}");
-                core.doom(slot);
-                0
+                self.core.doom(slot);
+                None
             }
         }
     }
 
-    /// Takes what was written off the rings, and notes whether the socket takes more.
-    fn advance(&mut self, slot: u32, written: usize, offered: usize) {
-        let core = &mut self.core;
-        let now_ms = core.now_ms();
-        let (tables, metrics, clock) = (&mut core.delivery.tables, &mut core.metrics, &mut self.clock);
-        metrics.bytes_out += written as u64;
+    /// Takes what was written of the batch off the rings.
+    pub(super) fn consume(&mut self, slot: u32, written: usize) {
+        let (tables, metrics, clock) = (&mut self.core.delivery.tables, &mut self.core.metrics, &mut self.clock);
         let (mut done_ns, mut any_freed) = (0, false);
         tables.outputs.consume(slot, &self.batch, written, &mut tables.messages, |messages, id| {
             let published_ns = messages.description(id).published_ns;
@@ -163,6 +170,13 @@ impl<N: Net, C: Clock> Reactor<N, C> {
         if any_freed {
             self.gathered.forget(); // a freed id may come back as another message
         }
+    }
+
+    /// Notes whether the socket takes more.
+    pub(super) fn note_progress(&mut self, slot: u32, written: usize, offered: usize) {
+        let core = &mut self.core;
+        let now_ms = core.now_ms();
+        let tables = &mut core.delivery.tables;
         let times = &mut tables.connections.times[slot as usize];
         if written > 0 {
             times.blocked_since_ms = NEVER;
@@ -212,7 +226,7 @@ fn write_slices<N: Net>(net: &mut N, slot: u32, batch: &Batch, messages: &Messag
 impl Core {
     /// The row's socket takes no more: its queue must not grow beyond its limits.
     fn enforce(&mut self, slot: u32) {
-        if self.delivery.tables.connections.state(slot) != State::Open {
+        if !self.delivery.tables.connections.state(slot).is_open() {
             return; // its queue is bounded by what is read from it
         }
         let limits =

@@ -12,9 +12,11 @@ pub mod latest;
 pub mod messages;
 pub mod outputs;
 pub mod owed;
+pub mod polls;
 pub mod positions;
 pub mod rings;
 pub mod sessions;
+pub mod tickets;
 pub mod wheel;
 
 pub use connections::{Connections, State};
@@ -23,7 +25,9 @@ pub use history::History;
 pub use ids::{ConnId, MessageId, SessionId};
 pub use messages::Messages;
 pub use outputs::Outputs;
+pub use polls::Polls;
 pub use sessions::Sessions;
+pub use tickets::Tickets;
 pub use wheel::Wheel;
 
 use rustc_hash::FxHashMap;
@@ -40,6 +44,10 @@ pub struct Tables {
     pub departed: Departed,
     /// The newest messages of each session.
     pub history: History,
+    /// Polls that wait for a message.
+    pub polls: Polls,
+    /// What opens streams and polls in the place of a token.
+    pub tickets: Tickets,
     /// Stored messages.
     pub messages: Messages,
     /// One timer per row.
@@ -64,6 +72,8 @@ impl Tables {
         self.sessions.invariants();
         self.departed.invariants();
         self.history.invariants(&self.messages);
+        self.polls.invariants();
+        self.tickets.invariants();
         self.messages.invariants();
         self.timers.invariants();
         self.check_references();

@@ -15,19 +15,22 @@ use super::rings::{Ring, RingPool};
 use super::{MessageId, Messages, SessionId};
 use crate::config::limits::NORMAL_WEIGHT;
 use crate::message::Priority;
+use crate::wire::websocket::text_of;
 
 /// The bits of `Output::flags` that say in which dirty lists the row is.
-const DIRTY: [u8; 3] = [1, 2, 4];
+const DIRTY: [u16; 3] = [1, 2, 4];
 /// The socket took less than was offered and has not become writable since.
-const BLOCKED: u8 = 8;
+const BLOCKED: u16 = 8;
 /// The row has entries in the side table of owed gaps.
-const OWES: u8 = 16;
+const OWES: u16 = 16;
 /// The row has cursors: history feeds it.
-const BEHIND: u8 = 32;
+const BEHIND: u16 = 32;
 /// The client wants to know its positions.
-const TRACKED: u8 = 64;
+const TRACKED: u16 = 64;
 /// The row is owed a position.
-const OWES_POSITION: u8 = 128;
+const OWES_POSITION: u16 = 128;
+/// What is queued goes out as server-sent events.
+const STREAM: u16 = 256;
 
 /// One row, one cache line: what a push and a drain touch.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +46,7 @@ struct Output {
     partial_offset: u32,
     /// Bytes of normal messages sent that low ones have not yet had their share of.
     credit: i32,
-    flags: u8,
+    flags: u16,
 }
 
 const _: () = assert!(size_of::<Output>() == 64);
@@ -67,6 +70,8 @@ pub struct Outputs {
     owed: FxHashMap<u32, Vec<Owed>>,
     cursors: Cursors,
     positions: Positions,
+    /// By slot of a stream: the messages whose text is in progress, each with the ring's reference.
+    carried: FxHashMap<u32, Vec<MessageId>>,
     /// Ring entries of all rows.
     entries: usize,
     /// Those of blocked rows among them.
@@ -148,6 +153,16 @@ impl Outputs {
     /// The client asked for its positions.
     pub fn track(&mut self, slot: u32) {
         self.rows[slot as usize].flags |= TRACKED;
+    }
+
+    /// What is queued for the row goes out as server-sent events from now on.
+    pub fn make_stream(&mut self, slot: u32) {
+        self.rows[slot as usize].flags |= STREAM;
+    }
+
+    /// Whether what is queued for the row goes out as server-sent events.
+    pub fn is_stream(&self, slot: u32) -> bool {
+        self.rows[slot as usize].flags & STREAM != 0
     }
 
     /// Whether the row's socket took less than was offered.
@@ -289,9 +304,22 @@ impl Outputs {
     /// Where the row stands in a session whose newest position is `head`: before the lowest message that it still waits
     /// for. O(queue); asked once a second at most.
     pub fn position(&self, slot: u32, session: SessionId, head: u64, messages: &Messages) -> u64 {
+        self.position_behind(slot, [0; 3], session, head, messages)
+    }
+
+    /// As [`Outputs::position`], once the first `taken` entries of each ring have left.
+    pub fn position_behind(
+        &self,
+        slot: u32,
+        taken: [usize; 3],
+        session: SessionId,
+        head: u64,
+        messages: &Messages,
+    ) -> u64 {
         let row = &self.rows[slot as usize];
         let partial = (row.partial != MessageId::NONE).then_some(MessageId(row.partial));
-        let queued = Priority::ALL.into_iter().flat_map(|priority| self.ring(slot, priority)).chain(partial);
+        let ring = |priority: Priority| self.ring(slot, priority).skip(taken[priority.index()]);
+        let queued = Priority::ALL.into_iter().flat_map(ring).chain(partial);
         let places = queued.filter_map(|id| messages.description(id).place);
         let before = places.filter(|place| place.session == session).map(|place| place.seq - 1);
         let fed = self.cursors.of(slot).iter().filter(|cursor| cursor.session == session).map(|cursor| cursor.seq);
@@ -350,7 +378,7 @@ impl Outputs {
     }
 
     /// Fills `batch` with what the row writes next: the rest of a message, then all of high, then normal and low by
-    /// weight, up to one batch.
+    /// weight, up to one batch. The rest of a stream's text goes alone: what follows is not text yet.
     pub fn collect(&self, slot: u32, messages: &Messages, batch: &mut Batch) {
         batch.clear();
         let row = &self.rows[slot as usize];
@@ -360,6 +388,9 @@ impl Outputs {
             batch.partial = Some((id, offset));
             batch.bytes = messages.frame(id).len() - offset;
             batch.largest = batch.bytes;
+            if row.flags & STREAM != 0 {
+                return;
+            }
         }
         let sized = |value: u32| (MessageId(value), messages.frame(MessageId(value)).len());
         let mut heads = row.rings.each_ref().map(|ring| self.pool.iter(ring).map(sized).peekable());
@@ -413,6 +444,9 @@ impl Outputs {
             self.partials -= 1;
             self.rows[slot as usize].partial_offset = 0;
             done(messages, id);
+            for id in self.carried.remove(&slot).into_iter().flatten() {
+                done(messages, id);
+            }
         }
         for entry in &batch.entries {
             if written == 0 {
@@ -429,6 +463,19 @@ impl Outputs {
             written -= bytes;
             done(messages, entry.id);
         }
+    }
+
+    /// Takes a whole batch of a stream off the rings: its messages are now those that `text` carries, of which nothing is
+    /// written yet. The reference to `text` is the row's.
+    pub fn carry(&mut self, slot: u32, batch: &Batch, text: MessageId, messages: &Messages) {
+        for entry in &batch.entries {
+            self.take(slot, entry, messages.frame(entry.id).len() as u32);
+        }
+        self.carried.insert(slot, batch.ids().collect());
+        let row = &mut self.rows[slot as usize];
+        assert_eq!(row.partial, MessageId::NONE, "a stream has one text in progress");
+        (row.partial, row.partial_offset) = (text.0, 0);
+        self.partials += 1;
     }
 
     /// Takes one entry off its ring.
@@ -499,6 +546,9 @@ impl Outputs {
             messages.release(MessageId(row.partial));
             self.partials -= 1;
         }
+        for id in self.carried.remove(&slot).into_iter().flatten() {
+            messages.release(id);
+        }
         self.positions.forget(slot);
         *row = EMPTY; // the dirty lists may still name the row; `next_dirty` passes over it
     }
@@ -523,21 +573,21 @@ impl Outputs {
         self.owed.remove(&slot).unwrap_or_default()
     }
 
-    /// Puts a message at the very front of the row: it leaves next, after the rest of one in progress. O(high ring); only
-    /// gaps need it.
-    pub fn push_front(&mut self, slot: u32, id: MessageId, bytes: u32) {
-        let mut waiting = Vec::new();
+    /// Puts a message at the front of the row: it leaves before all other messages, after the rest of one in progress and
+    /// after leading bytes that are no message, as the head of a stream is. O(high ring); only gaps need it.
+    pub fn push_front(&mut self, slot: u32, id: MessageId, messages: &Messages) {
         let row = &mut self.rows[slot as usize];
-        while let Some(value) = self.pool.pop(&mut row.rings[0]) {
-            waiting.push(value);
+        let waiting: Vec<u32> = std::iter::from_fn(|| self.pool.pop(&mut row.rings[0])).collect();
+        let is_message = |value: &u32| text_of(messages.frame(MessageId(*value))).is_some();
+        let (before, behind) = waiting.split_at(waiting.iter().position(is_message).unwrap_or(waiting.len()));
+        for &value in before {
+            self.pool.push(&mut row.rings[0], value);
         }
-        let behind = waiting.len();
-        self.push(slot, Priority::High, id, bytes);
+        self.push(slot, Priority::High, id, messages.frame(id).len() as u32);
         let ring = &mut self.rows[slot as usize].rings[0];
-        for value in waiting {
+        for &value in behind {
             self.pool.push(ring, value);
         }
-        assert_eq!(self.rows[slot as usize].rings[0].len(), behind + 1);
     }
 
     /// Adds the references that the rings hold.
@@ -545,7 +595,8 @@ impl Outputs {
         for (slot, row) in self.rows.iter().enumerate() {
             let queued = Priority::ALL.into_iter().flat_map(|priority| self.ring(slot as u32, priority));
             let partial = (row.partial != MessageId::NONE).then_some(MessageId(row.partial));
-            for id in queued.chain(partial) {
+            let carried = self.carried.get(&(slot as u32)).into_iter().flatten().copied();
+            for id in queued.chain(partial).chain(carried) {
                 *references.entry(id).or_default() += 1;
             }
         }
@@ -570,6 +621,8 @@ impl Outputs {
             assert_eq!(row.flags & BEHIND != 0, !self.cursors.of(slot).is_empty());
             assert_eq!(row.flags & OWES_POSITION != 0, self.positions.is_owed(slot));
             assert_eq!(row.flags & OWES != 0, self.owed.contains_key(&slot));
+            let may_carry = self.is_stream(slot) && row.partial != MessageId::NONE;
+            assert!(may_carry || !self.carried.contains_key(&slot));
             entries += self.len(slot);
             all_bytes += row.queued_bytes;
             if self.is_blocked(slot) {
@@ -702,12 +755,37 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_s_messages_are_done_with_their_text() {
+        let mut bench = Bench::new();
+        bench.outputs.make_stream(0);
+        for text in [&b"a"[..], b"b"] {
+            bench.push(Priority::Normal, text);
+        }
+        bench.outputs.collect(0, &bench.messages, &mut bench.batch);
+        assert_eq!(bench.batch.taken(), [0, 2, 0]);
+        let text = store(&mut bench.messages, Priority::High, b"text");
+        bench.outputs.carry(0, &bench.batch, text, &bench.messages);
+        bench.push(Priority::High, b"next");
+        bench.outputs.invariants(&bench.messages);
+        assert_eq!(bench.write(3), b"tex");
+        assert_eq!(bench.messages.len(), 4);
+        assert_eq!(bench.write(100), b"t", "what follows is not text yet");
+        assert_eq!(bench.messages.len(), 1);
+        bench.outputs.collect(0, &bench.messages, &mut bench.batch);
+        let text = store(&mut bench.messages, Priority::High, b"more text");
+        bench.outputs.carry(0, &bench.batch, text, &bench.messages);
+        bench.outputs.clear(0, &mut bench.messages);
+        assert!(bench.messages.is_empty());
+    }
+
+    #[test]
     fn losses_of_one_session_become_one_range_and_the_gap_goes_to_the_front() {
         let mut bench = Bench::new();
-        bench.push(Priority::High, b"h");
+        bench.push(Priority::High, b"head");
+        bench.push(Priority::High, b"\x81\x01h");
         let id = store(&mut bench.messages, Priority::High, b"gap");
-        bench.outputs.push_front(0, id, 3);
-        assert_eq!(bench.write(100), b"gaph");
+        bench.outputs.push_front(0, id, &bench.messages);
+        assert_eq!(bench.write(100), b"headgap\x81\x01h");
         bench.outputs.owe(0, Owed::Direct { count: 1 });
         bench.outputs.owe(0, Owed::Direct { count: 2 });
         assert_eq!(bench.outputs.take_owed(0), [Owed::Direct { count: 3 }]);

@@ -205,6 +205,18 @@ pub fn prepend_text_header(buffer: &mut [u8]) -> Range<usize> {
     start..buffer.len()
 }
 
+/// The payload of a text frame that this server wrote; `None` for other bytes that go out.
+pub fn text_of(frame: &[u8]) -> Option<&[u8]> {
+    const FINAL_TEXT: u8 = 0x81;
+    let header_bytes = match frame {
+        [FINAL_TEXT, 126, ..] => 4,
+        [FINAL_TEXT, 127, ..] => SERVER_HEADER_BYTES_MAX,
+        [FINAL_TEXT, ..] => 2,
+        _ => return None,
+    };
+    frame.get(header_bytes..)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
