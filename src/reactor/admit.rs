@@ -17,6 +17,12 @@ use crate::tables::{SessionId, State};
 /// The version of the protocol that a welcome names.
 const PROTOCOL_VERSION: u64 = 1;
 
+/// What shows who somebody is. Never logged.
+enum Credential {
+    Token(String),
+    Ticket(u128),
+}
+
 /// What a new connection is told.
 pub(super) struct Welcome {
     /// The session it has joined.
@@ -29,8 +35,9 @@ pub(super) struct Welcome {
 
 impl Core {
     pub(super) fn authenticate(&mut self, slot: u32, envelope: &Envelope<'_>) -> Result<(), ProtocolError> {
-        let request = parse_request(envelope)?;
-        match self.admit_user(slot, &request) {
+        let mut request = parse_request(envelope)?;
+        let credential = self.credential(slot, &mut request)?;
+        match self.admit_user(slot, credential, &mut request) {
             Ok(session) => {
                 self.metrics.authenticated += 1;
                 let losses = self.welcome(slot, envelope.id, session, request.resume.as_ref());
@@ -48,27 +55,34 @@ impl Core {
         Ok(())
     }
 
-    /// Checks who it is and what it may, and opens the row.
-    fn admit_user(&mut self, slot: u32, request: &Authentication) -> Result<Option<SessionId>, ProtocolError> {
-        if self.draining.is_some() {
-            return Err(ErrorCode::Draining.into());
-        }
-        match &request.token {
-            Some(token) => {
-                let identity = self.policy.authenticate(token)?;
-                self.enter(slot, State::Open, &identity, request)
-            }
-            None => self.enter_by_ticket(slot, request),
+    /// The token, or the ticket that the upgrade came with.
+    fn credential(&mut self, slot: u32, request: &mut Authentication) -> Result<Credential, ProtocolError> {
+        match (request.token.take(), self.delivery.tables.tickets.take_held(slot)) {
+            (Some(token), _) => Ok(Credential::Token(token)),
+            (None, Some(code)) => Ok(Credential::Ticket(code)),
+            (None, None) => Err(BAD_TOKEN),
         }
     }
 
-    /// The ticket that the upgrade came with stands for the token.
-    fn enter_by_ticket(&mut self, slot: u32, request: &Authentication) -> Result<Option<SessionId>, ProtocolError> {
-        let code = self.delivery.tables.tickets.take_held(slot).ok_or(BAD_TOKEN)?;
-        let bearer = redeem(&mut self.delivery, code)?;
-        let session_id = Some(bound_session(&bearer, request.session_id.clone())?);
-        let identity = Identity { user_id: bearer.user_id, is_service: bearer.is_service };
-        self.enter(slot, State::Open, &identity, &Authentication { session_id, ..request.clone() })
+    /// Checks who it is and what it may, and opens the row.
+    fn admit_user(
+        &mut self,
+        slot: u32,
+        credential: Credential,
+        request: &mut Authentication,
+    ) -> Result<Option<SessionId>, ProtocolError> {
+        if self.draining.is_some() {
+            return Err(ErrorCode::Draining.into());
+        }
+        let identity = match credential {
+            Credential::Token(token) => self.policy.authenticate(&token)?,
+            Credential::Ticket(code) => {
+                let bearer = redeem(&mut self.delivery, code)?;
+                request.session_id = Some(bound_session(&bearer, request.session_id.take())?);
+                Identity { user_id: bearer.user_id, is_service: bearer.is_service }
+            }
+        };
+        self.enter(slot, State::Open, &identity, request)
     }
 
     /// Opens the row for a user whose identity is known, and joins what it asks for.
