@@ -88,6 +88,8 @@ pub const POLL_WAIT_MS: u64 = 25_000;
 pub const POLL_MESSAGES_MAX: usize = 256;
 /// Bytes of messages in one answer to a poll; one message may be larger.
 pub const POLL_BYTES_MAX: usize = 256 * 1024;
+/// Polls that are answered in one tick even where reading has used up its work: they must not starve.
+pub const POLLS_PER_TICK_MIN: usize = 4;
 /// A ticket must be used within this, in milliseconds.
 pub const TICKET_OPEN_MS: u64 = 60_000;
 /// A ticket that was used is valid so long, in milliseconds: a day, as tokens of development mode have no end.

@@ -1,7 +1,7 @@
 //! Waiting polls: a request's row waits for a message, for the end of its time, or for its client to go.
 
 use super::Core;
-use crate::config::limits::{POLL_WAIT_MS, WORK_PER_REQUEST};
+use crate::config::limits::{POLL_WAIT_MS, POLLS_PER_TICK_MIN, WORK_PER_REQUEST};
 use crate::rest::poll::answer;
 use crate::rest::{Response, allow_origin, refusal, with_cors};
 use crate::tables::State;
@@ -33,7 +33,10 @@ impl Core {
 
     /// Answers polls that messages have woken, as far as this tick's work goes.
     pub(super) fn answer_polls(&mut self) {
-        while self.may_route() {
+        for done in 0.. {
+            if done >= POLLS_PER_TICK_MIN && !self.may_route() {
+                return;
+            }
             let Some((slot, poll)) = self.delivery.tables.polls.next_woken() else {
                 return;
             };
