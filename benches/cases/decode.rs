@@ -49,6 +49,6 @@ fn authentication() -> Operation {
     let payload = br#"{"token":"user-1","sessionId":"session-123","features":["heartbeat"]}"#;
     Box::new(|| {
         let authentication = parse_authentication(black_box(payload)).expect("a valid payload");
-        black_box(authentication.token.len());
+        black_box(authentication.token.map(|token| token.len()));
     })
 }

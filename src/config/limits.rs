@@ -101,6 +101,23 @@ pub const RESUME_POSITIONS_MAX: usize = 256;
 /// A client is told its positions at most so often, in milliseconds.
 pub const POSITION_INTERVAL_MS: u64 = 1_000;
 
+/// A quiet event stream gets a comment so often, in milliseconds: proxies cut what is silent for 30 s or more.
+pub const EVENTS_COMMENT_MS: u64 = 15_000;
+/// A poll waits so long for a message, in milliseconds: less than the 30 s that proxies wait for an answer.
+pub const POLL_WAIT_MS: u64 = 25_000;
+/// Messages in one answer to a poll.
+pub const POLL_MESSAGES_MAX: usize = 256;
+/// Bytes of messages in one answer to a poll; one message may be larger.
+pub const POLL_BYTES_MAX: usize = 256 * 1024;
+/// Polls that are answered in one tick even where reading has used up its work: they must not starve.
+pub const POLLS_PER_TICK_MIN: usize = 4;
+/// A ticket must be used within this, in milliseconds.
+pub const TICKET_OPEN_MS: u64 = 60_000;
+/// A ticket that was used is valid so long, in milliseconds: a day, as tokens of development mode have no end.
+pub const TICKET_LIFE_MS: u64 = 24 * 3_600_000;
+/// Tickets of one user; the newest replaces the oldest.
+pub const TICKETS_PER_USER_MAX: usize = 16;
+
 /// Weight of normal against low messages, in bytes.
 pub const NORMAL_WEIGHT: i32 = 8;
 
@@ -218,6 +235,7 @@ pub const FREE_BYTES_KEPT: usize = 8 * 1024 * 1024;
 
 const _: () = assert!(BATCH_BYTES >= GATHER_BYTES_MAX);
 const _: () = assert!(BATCH_BYTES <= DRAIN_BYTES_PER_TICK);
+const _: () = assert!(TICKET_OPEN_MS <= TICKET_LIFE_MS);
 const _: () = assert!(WORK_PER_ROW <= WORK_PER_TICK);
 const _: () = assert!(READ_BUFFER_BYTES <= READ_BYTES_PER_TICK);
 const _: () = assert!(WHEEL_BUCKETS.is_power_of_two());

@@ -5,8 +5,8 @@
 
 use super::Config;
 use super::limits::{
-    BACKLOG_ENTRIES_MAX, BLOCK_ENTRIES, DEBOUNCED_TOPICS_MAX, FREE_BYTES_KEPT, HEAD_BYTES_MAX, HELD_BYTES_MAX,
-    HTTP_SOCKETS, WORK_PER_TICK,
+    BACKLOG_ENTRIES_MAX, BATCH_BYTES, BLOCK_ENTRIES, DEBOUNCED_TOPICS_MAX, FREE_BYTES_KEPT, HEAD_BYTES_MAX,
+    HELD_BYTES_MAX, HTTP_SOCKETS, WORK_PER_TICK,
 };
 
 /// One connection: hot and cold columns, its side tables, its timers. Input that is not complete is counted with
@@ -43,6 +43,18 @@ pub const PARSER_BYTES_PER_BYTE: u64 = 32;
 /// One topic that is held back: its window, and a message without its payload and `meta`.
 pub const HELD_TOPIC_BYTES: u64 = 1024;
 
+/// The text of a stream's batch per byte of its messages, as if every byte were a line end: each line begins with `data: `.
+pub const EVENT_BYTES_PER_BYTE: u64 = 7;
+
+/// One ticket: its user and session, its entries in the index and the lists.
+pub const TICKET_BYTES: u64 = 1024;
+
+/// Tickets for one connection.
+pub const TICKETS_PER_CONNECTION: u64 = 2;
+
+/// One waiting poll: its page's origin, where it stands, its entries in the index.
+pub const POLL_BYTES: u64 = 8192;
+
 /// Threads besides the workers: the loop and signals.
 pub const OTHER_THREADS: u64 = 2;
 
@@ -66,6 +78,9 @@ pub fn worst_case_memory(config: &Config) -> Vec<(String, u64)> {
         held(),
         ("buffers of messages kept for the next ones".to_owned(), FREE_BYTES_KEPT as u64),
         parser(config),
+        event_text(config),
+        tickets(config),
+        polls(config),
         ("shared buffers of the loop".to_owned(), SHARED_BUFFERS_BYTES),
         stacks(config),
     ]
@@ -123,6 +138,22 @@ fn parser(config: &Config) -> (String, u64) {
     (format!("JSON parser: {sum}"), largest * PARSER_BYTES_PER_BYTE)
 }
 
+fn event_text(config: &Config) -> (String, u64) {
+    let largest = u64::from(config.max_service_message_bytes).max(BATCH_BYTES as u64);
+    let sum = format!("batch or message of {largest} x {EVENT_BYTES_PER_BYTE}");
+    (format!("text of an event stream: {sum}"), largest * EVENT_BYTES_PER_BYTE)
+}
+
+fn tickets(config: &Config) -> (String, u64) {
+    let sum = format!("{} x {TICKETS_PER_CONNECTION} x {TICKET_BYTES}", config.max_connections);
+    (format!("tickets: {sum}"), u64::from(config.max_connections) * TICKETS_PER_CONNECTION * TICKET_BYTES)
+}
+
+fn polls(config: &Config) -> (String, u64) {
+    let sum = format!("{} x {POLL_BYTES}", config.max_connections);
+    (format!("waiting polls: {sum}"), u64::from(config.max_connections) * POLL_BYTES)
+}
+
 fn stacks(config: &Config) -> (String, u64) {
     let threads = u64::from(config.workers) * THREADS_PER_WORKER + OTHER_THREADS;
     let sum = format!("({} workers x {THREADS_PER_WORKER} + {OTHER_THREADS}) x {STACK_BYTES}", config.workers);
@@ -149,6 +180,9 @@ mod tests {
             8192 * 1024 + (8 << 20),
             8 << 20,
             (1 << 20) * 32,
+            (1 << 20) * 7,
+            100 * 2 * 1024,
+            100 * 8192,
             1 << 20,
             (4 * 2 + 2) * (2 << 20),
         ];

@@ -5,9 +5,11 @@ mod debounce;
 mod expiry;
 mod gap;
 pub mod overflow;
+mod poll;
 mod publish;
 pub mod resume;
 
+pub use poll::Polled;
 pub use publish::{Answer, Author, Publication, Published};
 pub use resume::{Loss, Resumed};
 
@@ -20,12 +22,15 @@ use uuid::Builder;
 
 use crate::config::Config;
 use crate::config::limits::{DEBOUNCED_TOPICS_MAX, EVICTIONS_PER_TICK, HELD_BYTES_MAX};
+use crate::config::memory::TICKETS_PER_CONNECTION;
 use crate::message::timestamp::{TIMESTAMP_BYTES, TimestampText};
 use crate::message::{ErrorCode, ProtocolError};
 use crate::tables::held::{Held, HeldLimits};
 use crate::tables::history::HistoryLimits;
 use crate::tables::owed::Reason;
-use crate::tables::{Connections, Departed, History, Messages, Outputs, SessionId, Sessions, Tables, Wheel};
+use crate::tables::{
+    Connections, Departed, History, Messages, Outputs, Polls, SessionId, Sessions, Tables, Tickets, Wheel,
+};
 
 /// The time of a tick, read once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,6 +88,12 @@ pub struct Totals {
     pub expired: u64,
     /// Copies put into rings from history.
     pub replayed: u64,
+    /// Messages given to polls.
+    pub polled: u64,
+    /// Polls answered.
+    pub polls: u64,
+    /// Tickets made.
+    pub tickets: u64,
     /// Sessions in which a client went on where it had left off.
     pub resumed: u64,
     /// Rows that fell behind.
@@ -109,6 +120,8 @@ impl Delivery {
                     bytes: u64::from(config.history_bytes),
                 }),
                 held: Held::new(HeldLimits { windows: DEBOUNCED_TOPICS_MAX, bytes: HELD_BYTES_MAX }),
+                polls: Polls::default(),
+                tickets: Tickets::new(config.max_connections as usize * TICKETS_PER_CONNECTION as usize, hash_seed),
                 messages: Messages::new(usize::try_from(config.memory_bytes).unwrap_or(usize::MAX)),
                 timers: Wheel::default(),
             },
@@ -142,9 +155,11 @@ impl Delivery {
         Ok(tables.sessions.open(name, self.now.ms()))
     }
 
-    /// Forgets messages that are older than `WEBSOCKET_MESSAGE_EXPIRY_TIME`, and sessions that had no member for as long.
+    /// Forgets messages that are older than `WEBSOCKET_MESSAGE_EXPIRY_TIME`, sessions that had no member for as long, and
+    /// old tickets.
     pub fn age(&mut self, life_ms: u64, budget: usize) {
-        let (now_ns, tables) = (self.now.ns, &mut self.tables);
+        let (now_ns, now_ms, tables) = (self.now.ns, self.now.ms(), &mut self.tables);
+        tables.tickets.expire(now_ms, budget);
         let is_old = |published_ns: u64| published_ns.saturating_add(life_ms * 1_000_000) <= now_ns;
         for _ in 0..EVICTIONS_PER_TICK {
             if !tables.history.oldest_ns(&tables.messages).is_some_and(is_old) {
@@ -152,7 +167,7 @@ impl Delivery {
             }
             tables.history.evict_oldest(&mut tables.messages);
         }
-        let Some(since_ms) = self.now.ms().checked_sub(life_ms) else {
+        let Some(since_ms) = now_ms.checked_sub(life_ms) else {
             return;
         };
         for _ in 0..budget {
@@ -170,7 +185,9 @@ impl Delivery {
         let message_ms = tables.history.oldest_ns(&tables.messages).map(|ns| ns.div_ceil(1_000_000) + life_ms);
         let departed_ms = tables.departed.oldest_ms().map(|ms| ms + life_ms);
         let expiry_ms = tables.messages.expiring().next_ns().map(|ns| ns.div_ceil(1_000_000));
-        message_ms.into_iter().chain(expiry_ms).chain(tables.sessions.next_expiry_ms(life_ms)).chain(departed_ms).min()
+        let ticket_ms = tables.tickets.next_due_ms();
+        let session_ms = tables.sessions.next_expiry_ms(life_ms);
+        [message_ms, expiry_ms, session_ms, departed_ms, ticket_ms].into_iter().flatten().min()
     }
 
     /// All that shares `HASHI_MEMORY_BYTES`: stored messages, unfinished input, what waits for handlers.

@@ -144,6 +144,7 @@ impl Delivery {
         self.tables.sessions.advance(session, self.now.ms());
         self.push_to_members(session, exclude, id, publication.priority);
         self.tables.history.append(id, &mut self.tables.messages);
+        self.tables.polls.wake(session);
         self.work += matched as usize;
         self.totals.published += 1;
         self.totals.queued += u64::from(matched);
@@ -232,6 +233,12 @@ impl Delivery {
         published.write(&mut payload, id);
         payload.extend_from_slice(b"]}");
         self.answer(slot, &Answer { kind: MessageType::ACK, reply_to: Some(id), session_id: None, payload: &payload });
+    }
+
+    /// The text of an answer that is not queued as a message.
+    pub fn answer_text(&mut self, answer: &Answer<'_>) -> Vec<u8> {
+        self.encode_answer(answer);
+        self.scratch[SERVER_HEADER_BYTES_MAX..].to_vec()
     }
 
     fn encode_answer(&mut self, answer: &Answer<'_>) {

@@ -27,7 +27,21 @@ pub struct Loss {
 impl Delivery {
     /// Lets a member of a session go on where it says it stood. What it missed is fed to it from history.
     pub fn resume(&mut self, slot: u32, session: SessionId, claim: &Claim) -> Resumed {
-        let tables = &mut self.tables;
+        let resumed = self.check_claim(session, claim);
+        if resumed.loss.is_none() {
+            let tables = &mut self.tables;
+            if resumed.seq < tables.sessions.head(session) {
+                tables.outputs.resume_after(slot, session, resumed.seq, &mut tables.messages);
+                self.declare_expired(slot, session, resumed.seq);
+            }
+            self.totals.resumed += 1;
+        }
+        resumed
+    }
+
+    /// Whether history has all that a client missed that says where it stood.
+    pub fn check_claim(&self, session: SessionId, claim: &Claim) -> Resumed {
+        let tables = &self.tables;
         let head = tables.sessions.head(session);
         let is_known = claim.epoch.as_ref() == Some(&tables.sessions.epoch(session));
         let Some(seq) = claim.seq.filter(|&seq| is_known && seq <= head) else {
@@ -37,11 +51,6 @@ impl Delivery {
             let range = Some((seq + 1, head));
             return Resumed { seq: head, loss: Some(Loss { range, reason: Reason::HistoryEvicted }) };
         }
-        if seq < head {
-            tables.outputs.resume_after(slot, session, seq, &mut tables.messages);
-            self.declare_expired(slot, session, seq);
-        }
-        self.totals.resumed += 1;
         Resumed { seq, loss: None }
     }
 

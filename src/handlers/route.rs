@@ -4,7 +4,7 @@ use crate::auth::{Policy, Principal};
 use crate::delivery::{Author, Delivery, Publication, Published};
 use crate::message::{Envelope, ErrorCode, MessageType, ProtocolError, Target};
 use crate::tables::sessions::PERSONAL_PREFIX;
-use crate::tables::{ConnId, SessionId, State};
+use crate::tables::{ConnId, SessionId};
 
 /// Who sends a message.
 #[derive(Clone, Debug)]
@@ -142,7 +142,7 @@ pub fn open_personal(delivery: &mut Delivery, user_id: &str) -> Result<SessionId
 
 pub fn find_open(delivery: &Delivery, connection_id: u128) -> Option<u32> {
     let slot = delivery.tables.connections.find(connection_id)?;
-    (delivery.tables.connections.state(slot) == State::Open).then_some(slot)
+    delivery.tables.connections.state(slot).is_open().then_some(slot)
 }
 
 /// The rows that count as the sender's: the one it speaks for, or over REST any of the user's.

@@ -18,7 +18,7 @@ use crate::config::limits::{JOBS_MAX, MAILBOX_MAX, TIMERS_PER_TICK};
 use crate::delivery::{Author, Delivery, OVERLOADED, Publication, Published};
 use crate::message::kind::is_reserved;
 use crate::message::{Envelope, ErrorCode, ProtocolError, Target};
-use crate::tables::{ConnId, State};
+use crate::tables::ConnId;
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -409,7 +409,7 @@ fn running(delivery: &Delivery, sender: &Sender<'_>, envelope: &Envelope<'_>, jo
 
 fn row_of(delivery: &Delivery, running: &Running) -> Option<u32> {
     let slot = delivery.tables.connections.slot(running.row?)?;
-    (delivery.tables.connections.state(slot) == State::Open).then_some(slot)
+    delivery.tables.connections.state(slot).is_open().then_some(slot)
 }
 
 fn answer_error(delivery: &mut Delivery, running: &Running, error: &ProtocolError) {

@@ -22,6 +22,20 @@ pub struct Features {
 }
 
 impl Features {
+    /// Those of `names` that this version knows.
+    pub fn from_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut features = Self::default();
+        for name in names {
+            match name {
+                FEATURE_HEARTBEAT => features.heartbeat = true,
+                FEATURE_RESUME => features.resume = true,
+                FEATURE_BATCH => features.batch = true,
+                _ => {}
+            }
+        }
+        features
+    }
+
     /// The name of each feature, and whether it is on.
     pub const fn named(&self) -> [(&'static str, bool); 3] {
         [(FEATURE_HEARTBEAT, self.heartbeat), (FEATURE_RESUME, self.resume), (FEATURE_BATCH, self.batch)]
@@ -60,10 +74,10 @@ pub struct Join {
 }
 
 /// A checked `authentication` payload.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authentication {
-    /// The credential, never logged.
-    pub token: String,
+    /// The credential, never logged. `None` where a ticket stands for it.
+    pub token: Option<String>,
     /// The session to join at once.
     pub session_id: Option<String>,
     /// Those of the asked features that exist.
@@ -81,7 +95,7 @@ pub struct Authentication {
 pub fn parse_authentication(payload: &[u8]) -> Result<Authentication, ProtocolError> {
     let mut copy = payload.to_vec();
     let value = parse_object(&mut copy)?;
-    let token = value.get_str("token").ok_or(BAD_TOKEN)?.to_owned();
+    let token = optional(&value, "token").map(|v| v.as_str().map(str::to_owned).ok_or(BAD_TOKEN)).transpose()?;
     let session_id = optional(&value, "sessionId")
         .map(|v| v.as_str().filter(|s| is_session_name(s)).map(str::to_owned).ok_or(BAD_PAYLOAD_SESSION))
         .transpose()?;
@@ -136,20 +150,13 @@ fn optional<'v, 'a>(value: &'v BorrowedValue<'a>, name: &str) -> Option<&'v Borr
 
 fn parse_features(value: &BorrowedValue<'_>) -> Result<Features, ProtocolError> {
     let list = value.as_array().ok_or(BAD_FEATURES)?;
-    let mut features = Features::default();
-    for item in list {
-        match item.as_str().ok_or(BAD_FEATURES)? {
-            FEATURE_HEARTBEAT => features.heartbeat = true,
-            FEATURE_RESUME => features.resume = true,
-            FEATURE_BATCH => features.batch = true,
-            _ => {} // one that this version does not know
-        }
-    }
-    Ok(features)
+    let names: Option<Vec<&str>> = list.iter().map(|item| item.as_str()).collect();
+    Ok(Features::from_names(names.ok_or(BAD_FEATURES)?))
 }
 
 const BAD_PAYLOAD: ProtocolError = ProtocolError::bad_field("payload", "payload must be an object.");
-const BAD_TOKEN: ProtocolError = ProtocolError::bad_field("payload.token", "token must be a string.");
+/// A token that is missing, or no text.
+pub const BAD_TOKEN: ProtocolError = ProtocolError::bad_field("payload.token", "token must be a string.");
 const BAD_ECHO: ProtocolError = ProtocolError::bad_field("payload.echo", "echo must be true or false.");
 const BAD_FEATURES: ProtocolError =
     ProtocolError::bad_field("payload.features", "features must be an array of strings.");
@@ -174,7 +181,7 @@ mod tests {
         assert_eq!(
             parsed,
             Ok(Authentication {
-                token: "t".into(),
+                token: Some("t".into()),
                 session_id: Some("s".into()),
                 features: Features { heartbeat: true, ..Features::default() },
                 echo: false,
@@ -183,12 +190,12 @@ mod tests {
         );
         let parsed = parse_authentication(br#"{"token":"t","sessionId":null}"#).unwrap();
         assert!(parsed.echo && parsed.session_id.is_none());
+        assert_eq!(parse_authentication(b"{}").unwrap().token, None, "whether it may be missing is for others to say");
     }
 
     #[test]
     fn errors_name_the_member() {
         assert_eq!(bad("1"), "payload");
-        assert_eq!(bad("{}"), "payload.token");
         assert_eq!(bad(r#"{"token":1}"#), "payload.token");
         assert_eq!(bad(r#"{"token":"t","sessionId":"@x"}"#), "payload.sessionId");
         assert_eq!(bad(r#"{"token":"t","echo":1}"#), "payload.echo");

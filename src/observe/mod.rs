@@ -27,6 +27,8 @@ pub struct Metrics {
     pub http_timeouts: u64,
     /// WebSocket handshakes completed.
     pub upgrades: u64,
+    /// Event streams opened.
+    pub event_streams: u64,
     /// Authentications that succeeded.
     pub authenticated: u64,
     /// Authentications that failed.
@@ -71,6 +73,7 @@ impl Default for Metrics {
             http_answers: [0; 6],
             http_timeouts: 0,
             upgrades: 0,
+            event_streams: 0,
             authenticated: 0,
             authentication_failures: 0,
             takeovers: 0,

@@ -150,7 +150,7 @@ impl Core {
 
     /// Says once that the server is filling up, and once that it is full.
     pub(super) fn warn_about_connections(&mut self, refused: bool) {
-        let used = self.delivery.tables.connections.websockets();
+        let used = self.delivery.tables.connections.counted();
         let max = self.config.max_connections as usize;
         if refused && !self.warned_full {
             self.warned_full = true;

@@ -5,9 +5,10 @@ use crate::auth::{Identity, Principal};
 use crate::config::limits::{RECONNECT_MAX_MS, RECONNECT_MIN_MS};
 use crate::delivery::{Answer, Loss};
 use crate::message::encode::{write_json_string, write_number};
-use crate::message::system::{Authentication, Features, Resume, parse_authentication};
+use crate::message::system::{Authentication, BAD_TOKEN, Features, Resume, parse_authentication};
 use crate::message::timestamp::format_timestamp;
 use crate::message::{Close, Envelope, ErrorCode, MessageType, ProtocolError};
+use crate::rest::listen::{bound_session, redeem};
 use crate::tables::connections::NEVER;
 use crate::tables::owed::Reason;
 use crate::tables::sessions::PERSONAL_PREFIX;
@@ -16,10 +17,27 @@ use crate::tables::{SessionId, State};
 /// The version of the protocol that a welcome names.
 const PROTOCOL_VERSION: u64 = 1;
 
+/// What shows who somebody is. Never logged.
+enum Credential {
+    Token(String),
+    Ticket(u128),
+}
+
+/// What a new connection is told.
+pub(super) struct Welcome {
+    /// The session it has joined.
+    pub(super) session: Option<String>,
+    /// The payload of the answer.
+    pub(super) payload: Vec<u8>,
+    /// What it has lost, by session name.
+    pub(super) losses: Vec<(String, Loss)>,
+}
+
 impl Core {
     pub(super) fn authenticate(&mut self, slot: u32, envelope: &Envelope<'_>) -> Result<(), ProtocolError> {
-        let request = parse_request(envelope)?;
-        match self.admit_user(slot, &request) {
+        let mut request = parse_request(envelope)?;
+        let credential = self.credential(slot, &mut request)?;
+        match self.admit_user(slot, credential, &mut request) {
             Ok(session) => {
                 self.metrics.authenticated += 1;
                 let losses = self.welcome(slot, envelope.id, session, request.resume.as_ref());
@@ -37,13 +55,45 @@ impl Core {
         Ok(())
     }
 
+    /// The token, or the ticket that the upgrade came with.
+    fn credential(&mut self, slot: u32, request: &mut Authentication) -> Result<Credential, ProtocolError> {
+        match (request.token.take(), self.delivery.tables.tickets.take_held(slot)) {
+            (Some(token), _) => Ok(Credential::Token(token)),
+            (None, Some(code)) => Ok(Credential::Ticket(code)),
+            (None, None) => Err(BAD_TOKEN),
+        }
+    }
+
     /// Checks who it is and what it may, and opens the row.
-    fn admit_user(&mut self, slot: u32, request: &Authentication) -> Result<Option<SessionId>, ProtocolError> {
+    fn admit_user(
+        &mut self,
+        slot: u32,
+        credential: Credential,
+        request: &mut Authentication,
+    ) -> Result<Option<SessionId>, ProtocolError> {
         if self.draining.is_some() {
             return Err(ErrorCode::Draining.into());
         }
-        let identity = self.policy.authenticate(&request.token)?;
-        self.check_user_room(&identity)?;
+        let identity = match credential {
+            Credential::Token(token) => self.policy.authenticate(&token)?,
+            Credential::Ticket(code) => {
+                let bearer = redeem(&mut self.delivery, code)?;
+                request.session_id = Some(bound_session(&bearer, request.session_id.take())?);
+                Identity { user_id: bearer.user_id, is_service: bearer.is_service }
+            }
+        };
+        self.enter(slot, State::Open, &identity, request)
+    }
+
+    /// Opens the row for a user whose identity is known, and joins what it asks for.
+    pub(super) fn enter(
+        &mut self,
+        slot: u32,
+        state: State,
+        identity: &Identity,
+        request: &Authentication,
+    ) -> Result<Option<SessionId>, ProtocolError> {
+        self.check_user_room(identity)?;
         let name = request.session_id.as_deref();
         let user = Principal { user_id: &identity.user_id, is_service: identity.is_service };
         if name.is_some_and(|name| !self.policy.may_join(user, name)) {
@@ -51,7 +101,7 @@ impl Core {
         }
         let personal = self.delivery.open_session(&format!("{PERSONAL_PREFIX}{}", identity.user_id))?;
         self.delivery.tables.sessions.join(slot, personal);
-        self.open_row(slot, personal, identity.is_service, request);
+        self.open_row(slot, state, personal, identity.is_service, request);
         if let Some(connection_id) = request.resume.as_ref().and_then(|resume| resume.connection_id) {
             self.take_over(slot, personal, connection_id);
         }
@@ -68,10 +118,10 @@ impl Core {
         Ok(())
     }
 
-    fn open_row(&mut self, slot: u32, personal: SessionId, is_service: bool, request: &Authentication) {
+    fn open_row(&mut self, slot: u32, state: State, personal: SessionId, is_service: bool, request: &Authentication) {
         let connections = &mut self.delivery.tables.connections;
         connections.times[slot as usize].deadline_ms = NEVER;
-        connections.set_state(slot, State::Open);
+        connections.set_state(slot, state);
         let profile = connections.profile_mut(slot);
         profile.personal = Some(personal);
         profile.is_service = is_service;
@@ -92,7 +142,7 @@ impl Core {
         if let Some(old) = self.delivery.tables.connections.find(connection_id)
             && old != slot
             && self.delivery.tables.connections.profile(old).personal == Some(personal)
-            && self.delivery.tables.connections.state(old) == State::Open
+            && self.delivery.tables.connections.state(old).is_open()
         {
             self.close(old, Close::TAKEN_OVER);
         }
@@ -121,7 +171,7 @@ impl Core {
         const OTHER_SESSION: ProtocolError =
             ProtocolError::bad_field("payload.sessionId", "This connection is not in that session; use hashi:join.");
         let request = parse_request(envelope)?;
-        let identity = self.policy.authenticate(&request.token)?;
+        let identity = self.policy.authenticate(request.token.as_deref().ok_or(BAD_TOKEN)?)?;
         if identity.user_id != self.user_id(slot) {
             return Err(OTHER_USER);
         }
@@ -145,6 +195,20 @@ impl Core {
         session: Option<SessionId>,
         resume: Option<&Resume>,
     ) -> Vec<(String, Loss)> {
+        let Welcome { session, payload, losses } = self.prepare_welcome(slot, session, resume);
+        let name = session.as_deref();
+        let answer = Answer { kind: MessageType::AUTHENTICATION, reply_to, session_id: name, payload: &payload };
+        self.delivery.answer(slot, &answer);
+        losses
+    }
+
+    /// Lets the client go on where it asks to; what to tell it.
+    pub(super) fn prepare_welcome(
+        &mut self,
+        slot: u32,
+        session: Option<SessionId>,
+        resume: Option<&Resume>,
+    ) -> Welcome {
         let (positions, losses) = self.positions(slot, resume);
         let payload = self.welcome_payload(slot, session, &positions);
         let tables = &self.delivery.tables;
@@ -155,10 +219,7 @@ impl Core {
             self.user_id(slot),
             name.as_deref().unwrap_or("")
         );
-        let answer =
-            Answer { kind: MessageType::AUTHENTICATION, reply_to, session_id: name.as_deref(), payload: &payload };
-        self.delivery.answer(slot, &answer);
-        losses
+        Welcome { session: name, payload, losses }
     }
 
     /// The positions of a welcome as JSON, and what the client has lost. Claims to sessions that the row is not in are

@@ -7,6 +7,7 @@ use crate::message::{Close, Priority};
 use crate::tables::State;
 use crate::tables::connections::{Closing, NEVER};
 use crate::tables::departed::Departure;
+use crate::wire::events;
 use crate::wire::websocket::{Violation, write_close};
 
 /// What a closing row that has written everything does next.
@@ -41,7 +42,7 @@ impl Core {
     /// Queues the close frame behind what is queued, and ends the row's part in everything else.
     pub(super) fn finish(&mut self, slot: u32, close: Close) {
         self.push_close(slot, close.code, close.reason);
-        self.linger(slot, false);
+        self.linger(slot, self.is_stream(slot));
     }
 
     fn push_close(&mut self, slot: u32, code: u16, reason: &str) {
@@ -50,9 +51,18 @@ impl Core {
             "closing connection={:032x} code={code} reason={reason:?}",
             self.delivery.tables.connections.profile(slot).connection_id
         );
-        let mut frame = Vec::with_capacity(32);
-        write_close(&mut frame, code, reason);
-        self.delivery.push_raw(slot, &frame);
+        let mut bytes = Vec::with_capacity(64);
+        if self.is_stream(slot) {
+            events::write_close(&mut bytes, code, reason);
+        } else {
+            write_close(&mut bytes, code, reason);
+        }
+        self.delivery.push_raw(slot, &bytes);
+    }
+
+    /// Whether the row is a stream of events, from which nothing more comes.
+    fn is_stream(&self, slot: u32) -> bool {
+        self.delivery.tables.outputs.is_stream(slot)
     }
 
     /// The server drains: lets what is queued go out, and closes after it. The row takes part in nothing from now on.
@@ -62,7 +72,7 @@ impl Core {
             self.finish(slot, Close::DRAINING);
             return;
         }
-        self.linger(slot, false);
+        self.linger(slot, self.is_stream(slot));
         self.delivery.tables.connections.profile_mut(slot).closing.after_flush = true;
     }
 
@@ -120,7 +130,9 @@ impl Core {
     fn depart(&mut self, slot: u32) {
         let now_ms = self.now_ms();
         let tables = &mut self.delivery.tables;
-        if tables.connections.state(slot) == State::Open {
+        tables.polls.remove(slot);
+        tables.tickets.take_held(slot);
+        if tables.connections.state(slot).is_open() {
             let profile = tables.connections.profile(slot);
             let personal = profile.personal.expect("ok because an open row has a user");
             let sessions = tables.sessions.of_connection(slot).filter(|&id| id != personal).collect();

@@ -124,6 +124,9 @@ impl<N: Net, C: Clock> Reactor<N, C> {
         if self.batch.bytes() == 0 {
             return 0; // only a position is owed, or feeding waits for the next tick
         }
+        if tables.outputs.is_stream(slot) && self.batch.partial().is_none() {
+            return self.write_events(slot);
+        }
         if tables.outputs.is_batched(slot) && self.batch.partial().is_none() {
             let count = leading_messages(&self.batch, &tables.messages);
             self.batch.truncate(count, &tables.messages);
@@ -235,7 +238,7 @@ fn write_slices<N: Net>(net: &mut N, slot: u32, batch: &Batch, messages: &Messag
 impl Core {
     /// The row's socket takes no more: its queue must not grow beyond its limits.
     fn enforce(&mut self, slot: u32) {
-        if self.delivery.tables.connections.state(slot) != State::Open {
+        if !self.delivery.tables.connections.state(slot).is_open() {
             return; // its queue is bounded by what is read from it
         }
         let limits =

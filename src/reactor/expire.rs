@@ -1,4 +1,5 @@
-//! Expire: deadlines of rows, heartbeats, sessions without members, handlers that run too long.
+//! Expire: deadlines of rows, heartbeats, sessions without members, handlers that run too long. Then polls are answered that
+//! a message of this tick has woken.
 //!
 //! A row has one timer for all its deadlines. It is armed for the earliest; what was put off meanwhile is seen when it
 //! fires, and the timer is armed again.
@@ -29,6 +30,7 @@ impl<N: Net, C: Clock> Reactor<N, C> {
         core.delivery.expire_messages();
         core.delivery.age(core.config.message_expiry_ms, TIMERS_PER_TICK);
         core.handlers.expire(&mut core.delivery);
+        core.answer_polls();
     }
 }
 
@@ -85,6 +87,8 @@ impl Core {
             self.give_up_slow(slot, state);
         } else if self.fragment_deadline_ms(slot) <= now_ms {
             self.fail(slot, Violation::Policy("message not finished in time"));
+        } else if times.heartbeat_ms <= now_ms && state == State::Events {
+            self.comment(slot, now_ms);
         } else if times.heartbeat_ms <= now_ms {
             self.heartbeat(slot, now_ms);
         }
@@ -94,7 +98,8 @@ impl Core {
         match state {
             State::Http => self.miss_request(slot),
             State::Joining => self.close(slot, Close::NOT_AUTHENTICATED),
-            State::Open | State::Echo => self.flush_and_close(slot),
+            State::Open | State::Events | State::Echo => self.flush_and_close(slot),
+            State::Poll => self.end_poll(slot),
             State::Closing | State::Free => self.doom(slot),
         }
     }
@@ -114,7 +119,7 @@ impl Core {
     /// The socket took nothing for too long.
     fn give_up_slow(&mut self, slot: u32, state: State) {
         match state {
-            State::Open => self.close_slow(slot),
+            State::Open | State::Events => self.close_slow(slot),
             _ => self.doom(slot),
         }
     }

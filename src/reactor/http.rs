@@ -9,7 +9,7 @@ use super::read::Step;
 use crate::config::limits::{BATCH_BYTES, BODY_DEADLINE_MS, BYTES_PER_WORK, HEAD_DEADLINE_MS, WORK_PER_REQUEST};
 use crate::delivery::OVERLOADED;
 use crate::message::{Decoder, ErrorCode, ProtocolError};
-use crate::rest::{self, Plan, Request, Response, Services, check_host, check_origin, problem, refusal};
+use crate::rest::{self, Plan, Reply, Request, Response, Services, check_host, check_origin, problem, refusal};
 use crate::tables::State;
 use crate::tables::connections::{NEVER, PendingRequest};
 use crate::wire::http::{BodyLength, Head, HttpError, header_slots, parse_head};
@@ -147,11 +147,14 @@ impl Core {
 
     fn answer(&mut self, slot: u32, head: &Head<'_>, body: &[u8], decoder: &mut Decoder) {
         let mut services = self.services(slot);
-        let response = rest::answer(&mut services, decoder, &Request { head, body });
-        self.respond(slot, head, response);
+        match rest::answer(&mut services, decoder, &Request { head, body }) {
+            Reply::Now(response) => self.respond(slot, head, response),
+            Reply::Stream(listener) => self.open_stream(slot, head, *listener),
+            Reply::Later(poll) => self.wait_for_message(slot, head, poll),
+        }
     }
 
-    fn services(&mut self, slot: u32) -> Services<'_> {
+    pub(super) fn services(&mut self, slot: u32) -> Services<'_> {
         let connections = &self.delivery.tables.connections;
         let (connection, from_loopback) = (connections.id(slot), connections.profile(slot).address.is_loopback());
         Services {
@@ -168,9 +171,12 @@ impl Core {
     }
 
     /// Answers, and waits for the next request where the client wants to go on.
-    fn respond(&mut self, slot: u32, head: &Head<'_>, response: Response) {
-        let head_only = head.method == "HEAD";
-        if !head.keep_alive || self.draining.is_some() {
+    pub(super) fn respond(&mut self, slot: u32, head: &Head<'_>, response: Response) {
+        self.reply(slot, response, head.keep_alive, head.method == "HEAD");
+    }
+
+    pub(super) fn reply(&mut self, slot: u32, response: Response, keep_alive: bool, head_only: bool) {
+        if !keep_alive || self.draining.is_some() {
             return self.respond_and_close(slot, response, head_only);
         }
         self.push_response(slot, &response, true, head_only);
@@ -201,14 +207,17 @@ impl Core {
 
     /// A response as it goes out, with the time of this tick as its `Date` (RFC 9110 section 6.6.1).
     pub(super) fn response_bytes(&self, response: &Response, keep_alive: bool, head_only: bool) -> Vec<u8> {
-        let date = UNIX_EPOCH + Duration::from_millis(self.delivery.now.unix_ms);
-        let date = httpdate::fmt_http_date(date);
+        let date = self.http_date();
         let own = response.headers.iter().map(|(name, value)| (*name, value.as_str()));
         let headers: Vec<_> = [("Date", date.as_str())].into_iter().chain(own).collect();
         let mut out = Vec::with_capacity(256 + response.body.len());
         let body = &response.body;
         write_response(&mut out, response.status, &headers, response.content_type, body, keep_alive, head_only);
         out
+    }
+
+    pub(super) fn http_date(&self) -> String {
+        httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_millis(self.delivery.now.unix_ms))
     }
 
     /// The request cannot be read: it is told why, and the connection closes.
@@ -243,10 +252,20 @@ impl Core {
                 return self.respond_and_close(slot, response, head_only);
             }
         };
+        let ticket = match self.check_ticket(head) {
+            Ok(ticket) => ticket,
+            Err(error) => {
+                let response = refusal(&mut self.delivery, &error);
+                return self.respond_and_close(slot, response, head_only);
+            }
+        };
         if let Err(error) = self.check_room(slot) {
             self.metrics.refused += 1;
             let response = refusal(&mut self.delivery, &error);
             return self.respond_and_close(slot, response, head_only);
+        }
+        if let Some(code) = ticket.filter(|_| !is_echo) {
+            self.delivery.tables.tickets.hold(slot, code);
         }
         let protocol = upgrade.protocols().find(|offered| SUBPROTOCOLS.contains(offered)).filter(|_| !is_echo);
         let mut answer = Vec::with_capacity(160);
@@ -266,21 +285,27 @@ impl Core {
         Ok(())
     }
 
-    /// Whether one more WebSocket fits.
-    fn check_room(&mut self, slot: u32) -> Result<(), ProtocolError> {
+    /// A ticket counts as used once the connection authenticates; one that is void is told at once.
+    fn check_ticket(&self, head: &Head<'_>) -> Result<Option<u128>, ProtocolError> {
+        let code = rest::listen::ticket_of(head)?;
+        code.map(|code| rest::listen::check(&self.delivery, code).map(|()| code)).transpose()
+    }
+
+    /// Whether one more connection fits.
+    pub(super) fn check_room(&mut self, slot: u32) -> Result<(), ProtocolError> {
         if self.draining.is_some() {
             return Err(ErrorCode::Draining.into());
         }
         let tables = &self.delivery.tables;
         let ip = tables.connections.profile(slot).address.ip;
         let per_address = self.policy.connections_per_address_max();
-        if per_address != usize::MAX && tables.connections.websockets_from(ip) >= per_address {
+        if per_address != usize::MAX && tables.connections.counted_from(ip) >= per_address {
             return Err(ProtocolError::with_message(ErrorCode::RateLimited, "Too many connections from this address."));
         }
         if self.delivery.used_bytes() as u64 >= self.config.memory_bytes {
             return Err(OVERLOADED);
         }
-        let is_full = tables.connections.websockets() >= self.config.max_connections as usize;
+        let is_full = tables.connections.counted() >= self.config.max_connections as usize;
         if is_full && !self.make_room(&[State::Joining]) {
             self.warn_about_connections(true);
             return Err(OVERLOADED);

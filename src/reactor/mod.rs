@@ -9,10 +9,12 @@ mod arrays;
 mod close;
 mod complete;
 mod drain;
+mod events;
 mod expire;
 mod http;
 mod mio_net;
 mod net;
+mod polls;
 mod protocol;
 mod read;
 mod shutdown;
@@ -51,6 +53,8 @@ pub struct Reactor<N: Net, C: Clock> {
     batch: Batch,
     /// The bytes of a batch, put together; used again for rows with the same batch.
     gathered: drain::Gathered,
+    /// The text that a stream writes next.
+    events: events::Text,
     ready: Vec<Ready>,
 }
 
@@ -122,6 +126,7 @@ impl<N: Net, C: Clock> Reactor<N, C> {
             decoder: Decoder::default(),
             batch: Batch::default(),
             gathered: drain::Gathered::default(),
+            events: events::Text::default(),
             ready: Vec::new(),
         }
     }
@@ -260,6 +265,7 @@ impl Core {
         can_accept
             || !self.turns.is_empty()
             || self.delivery.tables.outputs.is_dirty()
+            || self.delivery.tables.polls.has_woken()
             || self.inbox.waiting() > 0
             || !self.doomed.is_empty()
     }

@@ -173,6 +173,10 @@ impl Core {
             let step = match self.delivery.tables.connections.state(slot) {
                 State::Http => self.take_request(slot, rest, decoder),
                 State::Joining | State::Open | State::Echo => self.take_frame(slot, rest, decoder),
+                State::Events => Step::Took(rest.len()),
+                // Without another request the end of its client shows.
+                State::Poll if rest.is_empty() => Step::NeedsMore,
+                State::Poll => Step::Held,
                 State::Closing => self.take_while_closing(slot, rest),
                 State::Free => Step::Took(rest.len()),
             };
@@ -230,8 +234,8 @@ impl Core {
                 self.close(slot, Close::OVERLOADED);
                 self.end_input(slot);
             }
-            State::Http => self.refuse_request(slot),
-            State::Closing | State::Free => self.doom(slot),
+            State::Http | State::Poll => self.refuse_request(slot),
+            State::Events | State::Closing | State::Free => self.doom(slot),
         }
     }
 }

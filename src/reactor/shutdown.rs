@@ -24,19 +24,20 @@ impl Core {
         let window_ms = self.config.drain_ms;
         self.draining = Some(Draining { deadline_ms: self.now_ms() + window_ms });
         let slots: Vec<u32> = self.delivery.tables.connections.slots().collect();
-        log::info!("draining {} connections for at most {window_ms} ms", self.delivery.tables.connections.websockets());
+        log::info!("draining {} connections for at most {window_ms} ms", self.delivery.tables.connections.counted());
         for slot in slots {
             let state = self.delivery.tables.connections.state(slot);
             let after_ms = u64::from(
                 self.delivery.random_below(u32::try_from(window_ms * DRAIN_CLOSES_PERCENT / 100).unwrap_or(u32::MAX)),
             );
             match state {
-                State::Open => {
+                State::Open | State::Events => {
                     let payload = format!("{{\"reconnectInMs\":{after_ms}}}");
                     self.send_plain(slot, MessageType::DRAIN, payload.as_bytes());
                     self.close_at(slot, after_ms);
                 }
                 State::Joining | State::Echo => self.finish(slot, Close::DRAINING),
+                State::Poll => self.end_poll(slot),
                 State::Http | State::Closing | State::Free => {}
             }
         }
@@ -58,7 +59,7 @@ impl Core {
             return false;
         };
         let connections = &self.delivery.tables.connections;
-        let is_quiet = connections.websockets() == 0
+        let is_quiet = connections.counted() == 0
             && connections.count(State::Closing) == 0
             && self.delivery.tables.outputs.all_idle()
             && self.handlers.pending() == 0;

@@ -55,7 +55,16 @@ pub fn authenticate(policy: &dyn Policy, head: &Head<'_>) -> Result<Identity, Pr
     policy.authenticate(token)
 }
 
-fn single<'a>(head: &Head<'a>, name: &str) -> Result<Option<&'a str>, ProtocolError> {
+/// Whether the request shows a token, good or bad.
+pub fn has_token(head: &Head<'_>) -> bool {
+    head.header("Authorization").is_some()
+}
+
+/// The one value of a header, if it is there.
+///
+/// # Errors
+/// `bad_message` if it came twice, or is no text.
+pub fn single<'a>(head: &Head<'a>, name: &str) -> Result<Option<&'a str>, ProtocolError> {
     head.single_header(name).map_err(|_: HttpError| {
         ProtocolError::with_message(ErrorCode::BadMessage, "A header came twice or is not readable.")
     })

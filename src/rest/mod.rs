@@ -3,15 +3,18 @@
 //! A request is looked at twice: [`examine`] decides from its head alone, before the body is read; [`answer`] does the work.
 
 mod access;
+pub mod listen;
 mod operation;
+pub mod poll;
 mod publish;
 mod response;
 mod routes;
+mod ticket;
 mod views;
 
 pub use access::{check_host, check_origin};
 pub use response::{Response, problem, refusal};
-pub use routes::{Plan, Request, Route, answer, examine, with_cors};
+pub use routes::{Plan, Reply, Request, Route, allow_origin, answer, examine, with_cors};
 
 use crate::auth::Policy;
 use crate::config::Config;
@@ -45,12 +48,12 @@ pub struct Services<'a> {
 impl Services<'_> {
     /// What the status pages show.
     pub fn overview(&self) -> Overview<'_> {
-        let websockets = self.delivery.tables.connections.websockets();
+        let counted = self.delivery.tables.connections.counted();
         Overview {
             metrics: self.metrics,
             delivery: self.delivery,
             handlers: self.handlers,
-            accepting: !self.draining && websockets < self.config.max_connections as usize,
+            accepting: !self.draining && counted < self.config.max_connections as usize,
             draining: self.draining,
             insecure: self.config.insecure_development,
             connections_max: self.config.max_connections,

@@ -1,11 +1,12 @@
 //! Which route a request is for, and what must hold before its body is read.
 
+use super::listen::{self, Listener};
 use super::publish::Caller;
 use super::response::{Response, problem, refusal};
-use super::{Services, access, operation, publish, views};
+use super::{Services, access, operation, poll, publish, ticket, views};
 use crate::auth::Identity;
 use crate::message::{Decoder, ErrorCode, ProtocolError};
-use crate::tables::State;
+use crate::tables::polls::Poll;
 use crate::wire::http::{BodyLength, Head, percent_decode};
 
 /// The routes.
@@ -27,12 +28,18 @@ pub enum Route {
     Broadcast,
     /// `POST /ws-api/notify/operation`
     NotifyOperation,
+    /// `POST /ws-api/ticket`
+    Ticket,
+    /// `GET /ws-api/events`
+    Events,
+    /// `GET /ws-api/poll`
+    Poll,
     /// `GET /ws-api/connections/session/:sessionId`
     SessionConnections(String),
 }
 
 /// Paths with a fixed name.
-const FIXED: [(&str, Route); 8] = [
+const FIXED: [(&str, Route); 11] = [
     ("/", Route::Index),
     ("/healthz", Route::Health),
     ("/readyz", Route::Ready),
@@ -41,6 +48,9 @@ const FIXED: [(&str, Route); 8] = [
     ("/ws-api/send", Route::Send),
     ("/ws-api/broadcast", Route::Broadcast),
     ("/ws-api/notify/operation", Route::NotifyOperation),
+    ("/ws-api/ticket", Route::Ticket),
+    ("/ws-api/events", Route::Events),
+    ("/ws-api/poll", Route::Poll),
 ];
 const SESSION_CONNECTIONS: &str = "/ws-api/connections/session/";
 
@@ -55,7 +65,7 @@ impl Route {
     }
 
     const fn takes_body(&self) -> bool {
-        matches!(self, Self::Send | Self::Broadcast | Self::NotifyOperation)
+        matches!(self, Self::Send | Self::Broadcast | Self::NotifyOperation | Self::Ticket)
     }
 
     const fn methods(&self) -> &'static str {
@@ -65,6 +75,7 @@ impl Route {
     fn needs_token(&self, from_loopback: bool) -> bool {
         match self {
             Self::Index | Self::Health | Self::Ready | Self::Status => false,
+            Self::Events | Self::Poll => false, // a ticket may stand for it
             Self::Metrics => !from_loopback,
             _ => true,
         }
@@ -90,6 +101,16 @@ pub struct Request<'a> {
     pub body: &'a [u8],
 }
 
+/// What a whole request leads to.
+pub enum Reply {
+    /// An answer.
+    Now(Response),
+    /// The connection becomes a stream of events.
+    Stream(Box<Listener>),
+    /// An answer once a message comes.
+    Later(Poll),
+}
+
 /// Decides from the head alone.
 pub fn examine(services: &mut Services<'_>, head: &Head<'_>) -> Plan {
     let plan = find_route(services, head).and_then(|route| check(services, head, &route));
@@ -100,13 +121,16 @@ pub fn examine(services: &mut Services<'_>, head: &Head<'_>) -> Plan {
 }
 
 /// Answers a request that [`examine`] let pass.
-pub fn answer(services: &mut Services<'_>, decoder: &mut Decoder, request: &Request<'_>) -> Response {
+pub fn answer(services: &mut Services<'_>, decoder: &mut Decoder, request: &Request<'_>) -> Reply {
     let head = request.head;
-    let response = match find_route(services, head) {
-        Ok(route) => run(services, decoder, request, &route).unwrap_or_else(|error| refusal(services.delivery, &error)),
-        Err(response) => *response,
+    let reply = match find_route(services, head) {
+        Ok(route) => run(services, decoder, request, &route),
+        Err(response) => Ok(Reply::Now(*response)),
     };
-    with_cors(services, head, response)
+    match reply.unwrap_or_else(|error| Reply::Now(refusal(services.delivery, &error))) {
+        Reply::Now(response) => Reply::Now(with_cors(services, head, response)),
+        later => later,
+    }
 }
 
 fn find_route(services: &mut Services<'_>, head: &Head<'_>) -> Result<Route, Box<Response>> {
@@ -124,6 +148,9 @@ fn check(services: &mut Services<'_>, head: &Head<'_>, route: &Route) -> Result<
     check_method(head, route)?;
     if head.content_encoded {
         return Err(unsupported("Encoded bodies are not read."));
+    }
+    if matches!(route, Route::Events | Route::Poll) {
+        listen::check_listener(services, head).map_err(|error| Box::new(refusal(services.delivery, &error)))?;
     }
     let mut limit = services.config.max_message_bytes;
     if route.needs_token(services.from_loopback) {
@@ -171,8 +198,12 @@ fn run(
     decoder: &mut Decoder,
     request: &Request<'_>,
     route: &Route,
-) -> Result<Response, ProtocolError> {
-    match route {
+) -> Result<Reply, ProtocolError> {
+    let response = match route {
+        Route::Events => {
+            return listen::listener(services, request.head).map(|listener| Reply::Stream(Box::new(listener)));
+        }
+        Route::Poll => return poll::poll(services, request.head),
         Route::Index => Ok(views::index(services)),
         Route::Health => Ok(Response::text(200, "ok\n")),
         Route::Ready if services.draining => Err(ErrorCode::Draining.into()),
@@ -187,10 +218,15 @@ fn run(
             .and_then(|caller| publish::publish(services, decoder, &caller, request.body, publish::SEND)),
         Route::Broadcast => publishing(services, request)
             .and_then(|caller| publish::publish(services, decoder, &caller, request.body, publish::BROADCAST)),
+        Route::Ticket => {
+            let identity = access::authenticate(services.policy, request.head)?;
+            ticket::make(services, decoder, identity, request.body)
+        }
         Route::NotifyOperation => {
             publishing(services, request).and_then(|caller| operation::notify(services, decoder, &caller, request.body))
         }
-    }
+    };
+    response.map(Reply::Now)
 }
 
 fn publishing(services: &Services<'_>, request: &Request<'_>) -> Result<Caller, ProtocolError> {
@@ -209,7 +245,7 @@ fn own_connection(services: &Services<'_>, head: &Head<'_>, identity: &Identity)
     let tables = &services.delivery.tables;
     let id = std::str::from_utf8(value).ok().and_then(crate::message::decode::parse_connection_id).ok_or(UNKNOWN)?;
     let slot = tables.connections.find(id).ok_or(UNKNOWN)?;
-    let is_open = tables.connections.state(slot) == State::Open;
+    let is_open = tables.connections.state(slot).is_open();
     let owner = tables.connections.profile(slot).personal.filter(|_| is_open);
     let is_own = owner.and_then(|personal| tables.sessions.user_of(personal)) == Some(&identity.user_id);
     if is_own { Ok(Some(slot)) } else { Err(UNKNOWN) }
@@ -221,10 +257,7 @@ pub fn with_cors(services: &Services<'_>, head: &Head<'_>, response: Response) -
     let Ok(Some(origin)) = access::check_origin(services.config, development, head) else {
         return response;
     };
-    let response = response
-        .with("Access-Control-Allow-Origin", origin)
-        .with("Access-Control-Expose-Headers", "Retry-After")
-        .with("Vary", "Origin");
+    let response = allow_origin(response, origin);
     if head.method != "OPTIONS" {
         return response;
     }
@@ -235,6 +268,14 @@ pub fn with_cors(services: &Services<'_>, head: &Head<'_>, response: Response) -
             "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Hashi-Connection",
         )
         .with("Access-Control-Max-Age", "600")
+}
+
+/// Lets the page of an allowed origin read the answer.
+pub fn allow_origin(response: Response, origin: &str) -> Response {
+    response
+        .with("Access-Control-Allow-Origin", origin)
+        .with("Access-Control-Expose-Headers", "Retry-After")
+        .with("Vary", "Origin")
 }
 
 #[cfg(test)]

@@ -21,6 +21,9 @@ pub fn index(services: &Services<'_>) -> Response {
          POST /ws-api/send\n\
          POST /ws-api/broadcast\n\
          POST /ws-api/notify/operation\n\
+         POST /ws-api/ticket\n\
+         GET  /ws-api/events\n\
+         GET  /ws-api/poll\n\
          GET  /ws-api/connections/session/:sessionId\n\
          GET  /healthz  /readyz  /metrics\n",
         env!("CARGO_PKG_VERSION"),
@@ -94,7 +97,8 @@ fn write_connection(out: &mut Vec<u8>, services: &Services<'_>, slot: u32) {
     let active_ms = tables.connections.times[slot as usize].activity_ms.saturating_sub(profile.connected_ms);
     out.extend_from_slice(format!("{{\"connectionId\":\"{:032x}\",\"userId\":", profile.connection_id).as_bytes());
     write_json_string(out, user_id);
-    out.extend_from_slice(b",\"transport\":\"websocket\",\"connectedAt\":\"");
+    let transport = if tables.outputs.is_stream(slot) { "sse" } else { "websocket" };
+    out.extend_from_slice(format!(",\"transport\":\"{transport}\",\"connectedAt\":\"").as_bytes());
     out.extend_from_slice(&format_timestamp(profile.connected_unix_ms));
     out.extend_from_slice(b"\",\"lastActivityAt\":\"");
     out.extend_from_slice(&format_timestamp(profile.connected_unix_ms + active_ms));

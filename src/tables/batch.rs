@@ -34,6 +34,15 @@ impl Batch {
         self.partial
     }
 
+    /// By priority: how many messages, without the partial one.
+    pub fn taken(&self) -> [usize; 3] {
+        let mut taken = [0; 3];
+        for entry in &self.entries {
+            taken[usize::from(entry.ring)] += 1;
+        }
+        taken
+    }
+
     /// Bytes to write.
     pub const fn bytes(&self) -> usize {
         self.bytes

@@ -23,8 +23,24 @@ pub enum State {
     Open,
     /// A raw echo WebSocket.
     Echo,
+    /// A stream of server-sent events. Nothing is read from it.
+    Events,
+    /// An HTTP row whose poll waits for a message. What it sends waits, too.
+    Poll,
     /// Its last bytes are being written; then it lingers until the peer closes.
     Closing,
+}
+
+impl State {
+    /// Whether a user's connection is in this state: it is in sessions, and has a queue with limits.
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Open | Self::Events)
+    }
+
+    /// Whether a row in this state counts for `WEBSOCKET_MAX_CONNECTIONS`.
+    const fn is_counted(self) -> bool {
+        matches!(self, Self::Joining | Self::Open | Self::Echo | Self::Events | Self::Poll)
+    }
 }
 
 /// Why and how far a row is closing.
@@ -180,7 +196,7 @@ pub struct Connections {
     /// Times of each row.
     pub times: Vec<Times>,
     /// Rows by state.
-    counts: [usize; 6],
+    counts: [usize; 8],
     /// Slots by public id; the ids stand in `profiles`. They are our own random bits, so they are their own hash.
     by_public_id: HashTable<u32>,
     /// By slot: the keys of the connections that a row has taken over. Few rows have any.
@@ -253,11 +269,11 @@ impl Connections {
         key != 0 && self.keys(slot).any(|own| own == key)
     }
 
-    /// Authenticated and other WebSocket rows from one address.
+    /// Rows from one address that count for `WEBSOCKET_MAX_CONNECTIONS`.
     /// O(rows): it is asked only where a policy limits connections by address.
-    pub fn websockets_from(&self, ip: [u8; 16]) -> usize {
-        let is_websocket = |slot: usize| matches!(self.states[slot], State::Joining | State::Open | State::Echo);
-        self.profiles.iter().filter(|(slot, profile)| profile.address.ip == ip && is_websocket(*slot)).count()
+    pub fn counted_from(&self, ip: [u8; 16]) -> usize {
+        let is_counted = |slot: usize| self.states[slot].is_counted();
+        self.profiles.iter().filter(|(slot, profile)| profile.address.ip == ip && is_counted(*slot)).count()
     }
 
     /// Changes what a row is doing.
@@ -289,6 +305,11 @@ impl Connections {
     /// WebSocket rows that are not closing.
     pub const fn websockets(&self) -> usize {
         self.count(State::Joining) + self.count(State::Open) + self.count(State::Echo)
+    }
+
+    /// Rows that count for `WEBSOCKET_MAX_CONNECTIONS`.
+    pub const fn counted(&self) -> usize {
+        self.websockets() + self.count(State::Events) + self.count(State::Poll)
     }
 
     /// The row of an id, if it is still that connection's.
@@ -357,10 +378,7 @@ impl Connections {
         }
         for (slot, profile) in &self.profiles {
             assert_eq!(self.find(profile.connection_id), Some(slot as u32));
-            assert_eq!(
-                profile.personal.is_some() && self.states[slot] != State::Closing,
-                self.states[slot] == State::Open
-            );
+            assert_eq!(profile.personal.is_some() && self.states[slot] != State::Closing, self.states[slot].is_open());
         }
     }
 }

@@ -15,9 +15,11 @@ pub mod latest;
 pub mod messages;
 pub mod outputs;
 pub mod owed;
+pub mod polls;
 pub mod positions;
 pub mod rings;
 pub mod sessions;
+pub mod tickets;
 pub mod wheel;
 
 pub use connections::{Connections, State};
@@ -27,7 +29,9 @@ pub use history::History;
 pub use ids::{ConnId, MessageId, SessionId};
 pub use messages::Messages;
 pub use outputs::Outputs;
+pub use polls::Polls;
 pub use sessions::Sessions;
+pub use tickets::Tickets;
 pub use wheel::Wheel;
 
 use rustc_hash::FxHashMap;
@@ -46,6 +50,10 @@ pub struct Tables {
     pub held: Held,
     /// The newest messages of each session.
     pub history: History,
+    /// Polls that wait for a message.
+    pub polls: Polls,
+    /// What opens streams and polls in the place of a token.
+    pub tickets: Tickets,
     /// Stored messages.
     pub messages: Messages,
     /// One timer per row.
@@ -90,6 +98,8 @@ impl Tables {
         self.departed.invariants();
         self.held.invariants();
         self.history.invariants(&self.messages);
+        self.polls.invariants();
+        self.tickets.invariants();
         self.messages.invariants();
         self.timers.invariants();
         self.check_references();

@@ -28,6 +28,8 @@ const BEHIND: u16 = 32;
 const TRACKED: u16 = 64;
 /// The row is owed a position.
 const OWES_POSITION: u16 = 128;
+/// What is queued goes out as server-sent events.
+const STREAM: u16 = 256;
 /// The client takes arrays of messages.
 const BATCHED: u16 = 512;
 
@@ -172,6 +174,16 @@ impl Outputs {
     /// Whether the client takes arrays of messages.
     pub fn is_batched(&self, slot: u32) -> bool {
         self.rows[slot as usize].flags & BATCHED != 0
+    }
+
+    /// What is queued for the row goes out as server-sent events from now on.
+    pub fn make_stream(&mut self, slot: u32) {
+        self.rows[slot as usize].flags |= STREAM;
+    }
+
+    /// Whether what is queued for the row goes out as server-sent events.
+    pub fn is_stream(&self, slot: u32) -> bool {
+        self.rows[slot as usize].flags & STREAM != 0
     }
 
     /// Whether the row's socket took less than was offered.
@@ -339,9 +351,22 @@ impl Outputs {
     /// Where the row stands in a session whose newest position is `head`: before the lowest message that it still waits
     /// for. O(queue); asked once a second at most.
     pub fn position(&self, slot: u32, session: SessionId, head: u64, messages: &Messages) -> u64 {
+        self.position_behind(slot, [0; 3], session, head, messages)
+    }
+
+    /// As [`Outputs::position`], once the first `taken` entries of each ring have left.
+    pub fn position_behind(
+        &self,
+        slot: u32,
+        taken: [usize; 3],
+        session: SessionId,
+        head: u64,
+        messages: &Messages,
+    ) -> u64 {
         let row = &self.rows[slot as usize];
         let partial = (row.partial != MessageId::NONE).then_some(MessageId(row.partial));
-        let queued = Priority::ALL.into_iter().flat_map(|priority| self.ring(slot, priority)).chain(partial);
+        let ring = |priority: Priority| self.ring(slot, priority).skip(taken[priority.index()]);
+        let queued = Priority::ALL.into_iter().flat_map(ring).chain(partial);
         let places = queued.filter_map(|id| messages.description(id).place);
         let before = places.filter(|place| place.session == session).map(|place| place.seq - 1);
         let fed = self.cursors.of(slot).iter().filter(|cursor| cursor.session == session).map(|cursor| cursor.seq);
@@ -400,7 +425,7 @@ impl Outputs {
     }
 
     /// Fills `batch` with what the row writes next: the rest of a message, then all of high, then normal and low by
-    /// weight, up to one batch. The rest of an array's text goes alone: what follows is not text yet.
+    /// weight, up to one batch. The rest of a text made of messages goes alone: what follows is not text yet.
     pub fn collect(&self, slot: u32, messages: &Messages, batch: &mut Batch) {
         batch.clear();
         let row = &self.rows[slot as usize];
@@ -410,7 +435,7 @@ impl Outputs {
             batch.partial = Some((id, offset));
             batch.bytes = messages.frame(id).len() - offset;
             batch.largest = batch.bytes;
-            if row.flags & BATCHED != 0 {
+            if row.flags & (STREAM | BATCHED) != 0 {
                 return;
             }
         }
@@ -656,7 +681,7 @@ impl Outputs {
             assert_eq!(row.flags & BEHIND != 0, !self.cursors.of(slot).is_empty());
             assert_eq!(row.flags & OWES_POSITION != 0, self.positions.is_owed(slot));
             assert_eq!(row.flags & OWES != 0, self.owed.contains_key(&slot));
-            let may_carry = self.is_batched(slot) && row.partial != MessageId::NONE;
+            let may_carry = row.flags & (STREAM | BATCHED) != 0 && row.partial != MessageId::NONE;
             assert!(may_carry || !self.carried.contains_key(&slot));
             entries += self.len(slot);
             all_bytes += row.queued_bytes;

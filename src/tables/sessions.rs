@@ -169,11 +169,16 @@ impl Sessions {
         let row = &mut self.rows[id.slot as usize];
         row.head += 1;
         let head = row.head;
-        if row.members.is_empty() {
+        self.touch(id, now_ms);
+        head
+    }
+
+    /// Somebody without a connection is interested in the session: if it has no members, its time begins anew.
+    pub fn touch(&mut self, id: SessionId, now_ms: u64) {
+        if self.row(id).members.is_empty() {
             self.unlink_idle(id.slot);
             self.link_idle(id.slot, now_ms);
         }
-        head
     }
 
     /// The slots of the connections in the session.

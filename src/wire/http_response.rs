@@ -69,6 +69,20 @@ pub fn write_response(
     push_body(out, if status == 204 { None } else { Some(body) }, head_only);
 }
 
+/// Appends the head of an answer whose body reaches to the end of the connection (RFC 9112 section 6.3).
+///
+/// # Panics
+/// When the name of a field is not a token: names are ours.
+pub fn write_stream_head(out: &mut Vec<u8>, headers: &[(&str, String)], content_type: &str) {
+    push_status_line(out, 200);
+    push_header(out, "Connection", "close");
+    for (name, value) in headers {
+        push_header(out, name, value);
+    }
+    push_header(out, "Content-Type", content_type);
+    push_body(out, None, false);
+}
+
 /// Appends the answer that makes the connection a WebSocket (RFC 6455 section 4.2.2). `accept_key` is derived from the
 /// client's key; `protocol` is the one chosen of those it offered, `None` for none.
 pub fn write_switching_protocols(out: &mut Vec<u8>, accept_key: &str, protocol: Option<&str>) {
@@ -161,6 +175,15 @@ mod tests {
         assert_eq!(text(|out| write_switching_protocols(out, key, None)), format!("{head}\r\n"));
         let chosen = text(|out| write_switching_protocols(out, key, Some("hashi.v1")));
         assert_eq!(chosen, format!("{head}Sec-WebSocket-Protocol: hashi.v1\r\n\r\n"));
+    }
+
+    #[test]
+    fn a_stream_has_no_length() {
+        let headers = [("Cache-Control", "no-store".to_owned())];
+        assert_eq!(
+            text(|out| write_stream_head(out, &headers, "text/event-stream")),
+            "HTTP/1.1 200 OK\r\nConnection: close\r\nCache-Control: no-store\r\nContent-Type: text/event-stream\r\n\r\n"
+        );
     }
 
     #[test]

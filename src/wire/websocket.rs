@@ -317,6 +317,8 @@ mod tests {
             let mut whole = Vec::new();
             write_frame(&mut whole, OpCode::Data(Data::Text), &vec![b'x'; length]);
             prop_assert_eq!(&buffer[range], &whole[..]);
+            prop_assert_eq!(text_of(&whole), Some(&whole[whole.len() - length..]));
+            prop_assert_eq!(text_of(&whole[whole.len() - length..]), None, "what is no frame of text");
             let header_bytes = whole.len() - length;
             prop_assert_eq!(header_bytes, match length { 0..=125 => 2, 126..=65_535 => 4, _ => 10 });
         }

@@ -1,0 +1,45 @@
+//! `POST /ws-api/ticket`: a token in the header in, a ticket for the query of a request out.
+
+use serde::Deserialize;
+
+use super::publish::body_error;
+use super::{Response, Services};
+use crate::auth::{Identity, Principal};
+use crate::config::limits::TICKET_OPEN_MS;
+use crate::delivery::OVERLOADED;
+use crate::message::decode::{BAD_SESSION, is_session_name};
+use crate::message::{Decoder, ErrorCode, ProtocolError};
+use crate::tables::tickets::Bearer;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Body {
+    session_id: String,
+}
+
+/// Makes a ticket for the token's user and a session.
+///
+/// # Errors
+/// `bad_message`, `session_forbidden`, `overloaded` when there are too many tickets.
+pub fn make(
+    services: &mut Services<'_>,
+    decoder: &mut Decoder,
+    identity: Identity,
+    bytes: &[u8],
+) -> Result<Response, ProtocolError> {
+    decoder.validate(bytes).map_err(|error| body_error(error, bytes))?;
+    let body: Option<Body> = serde_json::from_slice(bytes).ok();
+    let session_id = body.map(|body| body.session_id).filter(|name| is_session_name(name)).ok_or(BAD_SESSION)?;
+    let Identity { user_id, is_service } = identity;
+    if !services.policy.may_join(Principal { user_id: &user_id, is_service }, &session_id) {
+        return Err(ErrorCode::SessionForbidden.into());
+    }
+    let delivery = &mut *services.delivery;
+    let (code, now_ms) = (delivery.random_u128(), delivery.now.ms());
+    if !delivery.tables.tickets.insert(code, Bearer { user_id, is_service, session_id }, now_ms) {
+        return Err(OVERLOADED);
+    }
+    delivery.totals.tickets += 1;
+    let body = format!("{{\"ticket\":\"{code:032x}\",\"expiresInMs\":{TICKET_OPEN_MS}}}");
+    Ok(Response::json(201, body.into_bytes()))
+}
