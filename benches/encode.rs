@@ -23,6 +23,7 @@ fn encode(criterion: &mut Criterion) {
                 seq: Some(123_456),
                 from: Some("user-123"),
                 key: Some("op-7"),
+                ack: false,
                 reply_to: None,
                 meta: None,
                 payload: &payload,

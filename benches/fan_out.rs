@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use hashi::delivery::{Author, Delivery, Publication};
+use hashi::message::Guarantee;
 use hashi::tables::batch::Batch;
 use hashi::tables::{Messages, SessionId};
 use hashi::{Config, Priority};
@@ -18,6 +19,7 @@ const MESSAGE: Publication<'static> = Publication {
     key: Some("op-7"),
     reply_to: None,
     meta: None,
+    guarantee: Guarantee::Once,
     payload: br#"{"operationId":"op-7","progress":0.5}"#,
 };
 

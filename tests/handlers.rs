@@ -20,6 +20,8 @@ mod panics;
 mod publish;
 #[path = "handlers/registration.rs"]
 mod registration;
+#[path = "handlers/repeats.rs"]
+mod repeats;
 #[path = "handlers/rest.rs"]
 mod rest;
 #[path = "handlers/stopped.rs"]
@@ -38,7 +40,14 @@ use simd_json::json;
 
 /// A configuration for one test: an ephemeral port, queues that take what a test sends.
 fn config() -> Config {
-    Config { port: 0, queue_messages: 20_000, queue_bytes: 64 << 20, workers: 4, ..Config::default() }
+    Config {
+        port: 0,
+        queue_messages: 20_000,
+        queue_bytes: 64 << 20,
+        history_bytes: 64 << 20,
+        workers: 4,
+        ..Config::default()
+    }
 }
 
 fn builder() -> ServerBuilder {

@@ -2,12 +2,11 @@
 
 use super::{Delivery, OVERLOADED};
 use crate::config::limits::{EVICTIONS_PER_MESSAGE, SCRATCH_BYTES_KEPT};
-use crate::message::encode::{write_json_string, write_number};
 use crate::message::timestamp::TIMESTAMP_BYTES;
-use crate::message::{MessageType, Outgoing, Priority, ProtocolError};
+use crate::message::{Guarantee, MessageType, Outgoing, Priority, ProtocolError};
 use crate::tables::connections::key_of;
 use crate::tables::messages::{Description, Place};
-use crate::tables::{MessageId, SessionId, Sessions};
+use crate::tables::{MessageId, Published, SessionId, Sessions};
 use crate::wire::websocket::{SERVER_HEADER_BYTES_MAX, prepend_text_header};
 
 /// Who sends a message.
@@ -52,36 +51,16 @@ pub struct Publication<'a> {
     pub reply_to: Option<&'a str>,
     /// A flat JSON object.
     pub meta: Option<&'a [u8]>,
+    /// How far the server goes for it.
+    pub guarantee: Guarantee,
     /// Any JSON.
     pub payload: &'a [u8],
 }
 
-/// What became of a publication.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Published {
-    /// The position it took; `None` for messages without a sequence.
-    pub seq: Option<u64>,
-    /// Connections it was addressed to, without the excluded sender.
-    pub matched: u32,
-    /// Those of them whose ring took it.
-    pub queued: u32,
-}
-
-impl Published {
-    /// Writes `{"id":…,"seq":…,"matched":…,"queued":…}`.
-    pub fn write(&self, out: &mut Vec<u8>, id: &str) {
-        out.extend_from_slice(b"{\"id\":");
-        write_json_string(out, id);
-        out.extend_from_slice(b",\"seq\":");
-        match self.seq {
-            Some(seq) => write_number(out, seq),
-            None => out.extend_from_slice(b"null"),
-        }
-        out.extend_from_slice(b",\"matched\":");
-        write_number(out, u64::from(self.matched));
-        out.extend_from_slice(b",\"queued\":");
-        write_number(out, u64::from(self.queued));
-        out.push(b'}');
+impl Publication<'_> {
+    /// Whether its receivers are asked to confirm it.
+    pub fn is_reliable(&self) -> bool {
+        self.guarantee > Guarantee::Once
     }
 }
 
@@ -102,7 +81,8 @@ impl Delivery {
     /// Publishes to a session: takes the next position, encodes once, pushes to every member but `exclude`.
     ///
     /// # Errors
-    /// `overloaded` when the memory for messages is used up; no position is taken then.
+    /// `overloaded` when the memory for messages, or for those that wait to be confirmed, is used up; no position is taken
+    /// then.
     pub fn publish(
         &mut self,
         session: SessionId,
@@ -112,16 +92,20 @@ impl Delivery {
         let members = self.tables.sessions.members(session).len() as u32;
         let excluded = exclude.is_some_and(|slot| self.tables.sessions.is_member(slot, session));
         let matched = members - u32::from(excluded);
+        self.check_room_to_hold(publication.guarantee, matched)?;
         let seq = self.tables.sessions.head(session) + 1;
         let hidden_from = exclude.map_or(0, |slot| key_of(self.tables.connections.profile(slot).connection_id));
         let id = self.store_session_message(session, seq, publication, hidden_from)?;
         self.tables.sessions.advance(session, self.now.ms());
         self.push_to_members(session, exclude, id, publication.priority);
         self.tables.history.append(id, &mut self.tables.messages);
+        self.end_replaced(id);
+        let outcome =
+            publication.is_reliable().then(|| self.hold_for_members(session, exclude, id, publication)).flatten();
         self.work += matched as usize;
         self.totals.published += 1;
         self.totals.queued += u64::from(matched);
-        Ok(Published { seq: Some(seq), matched, queued: matched })
+        Ok(Published { seq: Some(seq), matched, queued: matched, outcome })
     }
 
     fn store_session_message(
@@ -143,6 +127,7 @@ impl Delivery {
             topic,
             published_ns: self.now.ns,
             hidden_from,
+            label: self.label_of(publication),
         };
         self.store_scratch(description)
     }
@@ -165,14 +150,17 @@ impl Delivery {
     /// Sends to one connection, without a sequence.
     ///
     /// # Errors
-    /// `overloaded` when the memory for messages is used up.
+    /// `overloaded` as for [`Delivery::publish`].
     pub fn send_direct(&mut self, slot: u32, publication: &Publication<'_>) -> Result<Published, ProtocolError> {
+        self.check_room_to_hold(publication.guarantee, 1)?;
         let timestamp = self.timestamp();
         let from = publication.from.user_id(&self.tables.sessions);
         encode(&mut self.scratch, &outgoing(publication, from, &timestamp, None, None));
-        let message = self.store_scratch(self.plain(publication.priority))?;
+        let label = self.label_of(publication);
+        let message = self.store_scratch(Description { label, ..self.plain(publication.priority) })?;
         self.push_stored(slot, publication.priority, message);
-        Ok(Published { seq: None, matched: 1, queued: 1 })
+        let outcome = publication.is_reliable().then(|| self.hold_for(&[slot], message, publication)).flatten();
+        Ok(Published { seq: None, matched: 1, queued: 1, outcome })
     }
 
     /// Answers one connection.
@@ -191,9 +179,14 @@ impl Delivery {
 
     /// Tells a sender what became of its message.
     pub fn send_ack(&mut self, slot: u32, id: &str, published: Published) {
+        self.send_result(slot, id, |out| published.write(out, id));
+    }
+
+    /// Sends an `ack` with one result.
+    pub(super) fn send_result(&mut self, slot: u32, id: &str, write: impl FnOnce(&mut Vec<u8>)) {
         let mut payload = Vec::with_capacity(96);
         payload.extend_from_slice(b"{\"results\":[");
-        published.write(&mut payload, id);
+        write(&mut payload);
         payload.extend_from_slice(b"]}");
         self.answer(slot, &Answer { kind: MessageType::ACK, reply_to: Some(id), session_id: None, payload: &payload });
     }
@@ -209,6 +202,7 @@ impl Delivery {
             seq: None,
             from: None,
             key: None,
+            ack: false,
             reply_to: answer.reply_to,
             meta: None,
             payload: answer.payload,
@@ -244,11 +238,11 @@ impl Delivery {
         self.tables.outputs.push_front(slot, message, bytes);
     }
 
-    fn plain(&self, priority: Priority) -> Description {
+    pub(super) fn plain(&self, priority: Priority) -> Description {
         Description::plain(priority, self.now.ns)
     }
 
-    fn push_stored(&mut self, slot: u32, priority: Priority, message: MessageId) {
+    pub(super) fn push_stored(&mut self, slot: u32, priority: Priority, message: MessageId) {
         let bytes = self.tables.messages.frame(message).len() as u32;
         self.tables.outputs.push(slot, priority, message, bytes);
         self.work += 1;
@@ -291,7 +285,7 @@ fn encode(scratch: &mut Vec<u8>, outgoing: &Outgoing<'_>) {
     outgoing.encode(scratch);
 }
 
-const fn outgoing<'a>(
+fn outgoing<'a>(
     publication: &Publication<'a>,
     from: Option<&'a str>,
     timestamp: &'a [u8; TIMESTAMP_BYTES],
@@ -307,6 +301,7 @@ const fn outgoing<'a>(
         seq,
         from,
         key: publication.key,
+        ack: publication.is_reliable(),
         reply_to: publication.reply_to,
         meta: publication.meta,
         payload: publication.payload,

@@ -40,6 +40,7 @@ pub struct NewMessage {
     pub(crate) session_id: Option<String>,
     pub(crate) key: Option<String>,
     pub(crate) reply_to: Option<String>,
+    pub(crate) reliable: bool,
     pub(crate) payload: Vec<u8>,
 }
 
@@ -183,6 +184,7 @@ impl Handle {
             session_id: options.session_id,
             key: options.key.or(own_key),
             reply_to: options.reply_to,
+            reliable: options.reliable,
             payload,
         })
     }

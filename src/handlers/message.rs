@@ -66,6 +66,8 @@ pub struct MessageOptions {
     pub key: Option<String>,
     /// What it answers.
     pub reply_to: Option<String>,
+    /// Whether it is held and sent again to each receiver that confirms messages, until that has confirmed it.
+    pub reliable: bool,
 }
 
 /// What a handler can do besides its own work. It is valid while the handler runs.

@@ -12,6 +12,7 @@ mod expire;
 mod http;
 mod mio_net;
 mod net;
+mod outcomes;
 mod protocol;
 mod read;
 mod shutdown;
@@ -21,9 +22,12 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
+use rustc_hash::FxHashMap;
+
 pub use mio_net::{MioNet, SystemClock, resolve};
 pub use net::{Clock, Net, Ready};
 
+use self::outcomes::Waiting;
 use self::read::ReadBuffer;
 use self::shutdown::Draining;
 use crate::auth::Policy;
@@ -61,6 +65,8 @@ pub(crate) struct Core {
     inbox: Inbox,
     /// Rows to read, first come, first served.
     readable: VecDeque<u32>,
+    /// By row: requests that wait for the outcome of what they have published.
+    waiting: FxHashMap<u32, Waiting>,
     /// Rows to free at the end of the tick.
     doomed: Vec<u32>,
     /// New connections may wait; `accept_not_before_ms` says from when on they are taken.
@@ -103,6 +109,7 @@ impl<N: Net, C: Clock> Reactor<N, C> {
             metrics: Metrics::default(),
             inbox: parts.inbox,
             readable: VecDeque::new(),
+            waiting: FxHashMap::default(),
             doomed: Vec::new(),
             accept_ready: true,
             accept_not_before_ms: 0,
@@ -213,6 +220,7 @@ impl Core {
         let tables = &self.delivery.tables;
         let due_ms = [
             tables.timers.next_due_ms(),
+            tables.in_flight.next_due_ms(),
             self.delivery.next_ageing_ms(self.config.message_expiry_ms),
             self.handlers.next_deadline_ms(),
             self.accept_ready.then_some(self.accept_not_before_ms),
@@ -230,6 +238,7 @@ impl Core {
             || !self.readable.is_empty()
             || self.delivery.tables.outputs.is_dirty()
             || self.inbox.waiting() > 0
+            || self.delivery.tables.in_flight.outcomes.has_finished()
             || !self.doomed.is_empty()
     }
 

@@ -116,7 +116,7 @@ impl History {
         log.entries.push_back(Entry { seq: place.seq, id: id.0 });
         log.kept += 1;
         log.bytes += bytes;
-        messages.set_kept(id, true);
+        messages.keep(id);
         self.link(id);
         self.bound(place.session.slot, messages);
     }
@@ -231,7 +231,7 @@ impl History {
 
     fn drop_message(&mut self, id: MessageId, messages: &mut Messages) {
         self.unlink(id);
-        messages.set_kept(id, false);
+        messages.let_go(id);
         messages.release(id);
     }
 
@@ -348,6 +348,7 @@ mod tests {
                 topic: topic.map(|topic| Topic(u128::from(slot) << 64 | topic)),
                 published_ns: self.now_ns,
                 hidden_from: 0,
+                label: 0,
             };
             let id = self.messages.store(&vec![b'x'; bytes], description, 0).unwrap();
             self.history.append(id, &mut self.messages);

@@ -5,6 +5,7 @@
 
 use slab::Slab;
 
+use super::fingerprints::Label;
 use super::{MessageId, SessionId};
 use crate::config::limits::FREE_BYTES_KEPT;
 use crate::message::Priority;
@@ -40,20 +41,22 @@ pub struct Description {
     pub published_ns: u64,
     /// The [key](super::connections::key_of) of the connection that does not get it, zero for none.
     pub hidden_from: u64,
+    /// The label of the id of a message that receivers are asked to confirm, zero for others.
+    pub label: Label,
 }
 
 impl Description {
     /// Of a message that is in no session.
     pub const fn plain(priority: Priority, published_ns: u64) -> Self {
-        Self { priority, place: None, topic: None, published_ns, hidden_from: 0 }
+        Self { priority, place: None, topic: None, published_ns, hidden_from: 0, label: 0 }
     }
 }
 
 struct Stored {
     frame: Vec<u8>,
     references: u32,
-    /// Whether history holds one of the references.
-    is_kept: bool,
+    /// How many of the references are not of queues: history and what is in flight keep messages, too.
+    kept: u8,
     /// Whether everybody it was first queued for has it.
     is_delivered: bool,
     description: Description,
@@ -141,7 +144,7 @@ impl Messages {
         buffer.extend_from_slice(frame);
         self.used_bytes += buffer.capacity();
         let index =
-            self.rows.insert(Stored { frame: buffer, references: 1, is_kept: false, is_delivered: false, description });
+            self.rows.insert(Stored { frame: buffer, references: 1, kept: 0, is_delivered: false, description });
         MessageId(u32::try_from(index).expect("ok because memory ends before 2^32 messages"))
     }
 
@@ -160,16 +163,21 @@ impl Messages {
         self.rows[id.0 as usize].references += count;
     }
 
-    /// One of the message's references is history's from now on, or no longer.
-    pub(super) fn set_kept(&mut self, id: MessageId, is_kept: bool) {
-        self.rows[id.0 as usize].is_kept = is_kept;
+    /// One of the message's references is from now on of a table that keeps messages, not of a queue.
+    pub(super) fn keep(&mut self, id: MessageId) {
+        self.rows[id.0 as usize].kept += 1;
+    }
+
+    /// Takes back [`Messages::keep`].
+    pub(super) fn let_go(&mut self, id: MessageId) {
+        self.rows[id.0 as usize].kept -= 1;
     }
 
     /// Drops the reference of a queue that has written the message.
     pub fn release_written(&mut self, id: MessageId) -> Released {
         let is_freed = self.release(id);
         let first = match self.rows.get_mut(id.0 as usize).filter(|_| !is_freed) {
-            Some(row) if row.references == u32::from(row.is_kept) => !std::mem::replace(&mut row.is_delivered, true),
+            Some(row) if row.references == u32::from(row.kept) => !std::mem::replace(&mut row.is_delivered, true),
             Some(_) => false,
             None => true,
         };
@@ -217,7 +225,7 @@ impl Messages {
 
     /// Checks counts and sums.
     pub fn invariants(&self) {
-        assert!(self.rows.iter().all(|(_, row)| row.references > 0));
+        assert!(self.rows.iter().all(|(_, row)| row.references > 0 && row.references >= u32::from(row.kept)));
         assert_eq!(self.used_bytes, self.rows.iter().map(|(_, row)| row.frame.capacity()).sum::<usize>());
         assert_eq!(self.free_bytes, self.free.iter().flatten().map(Vec::capacity).sum::<usize>());
     }

@@ -35,6 +35,7 @@ fn a_message_has_what_its_options_say() {
         priority: Priority::Low,
         key: Some("my-key".to_owned()),
         reply_to: Some("question".to_owned()),
+        ..MessageOptions::default()
     };
     let message = handle.create_message(MessageType::NOTIFICATION, &("text", 1), options).expect("a message");
     let published = handle.broadcast(message).wait(PATIENCE).expect("published");
