@@ -62,10 +62,13 @@ impl Delivery {
         outcome
     }
 
-    /// A keyed message was published: an older one of its topic is not sent again.
+    /// A message was published: if it has a key, an older one of its topic is not sent again.
     pub(super) fn end_replaced(&mut self, id: MessageId) {
         let tables = &mut self.tables;
-        if let Some(topic) = tables.messages.description(id).topic.filter(|_| !tables.in_flight.is_empty()) {
+        if tables.in_flight.is_empty() {
+            return;
+        }
+        if let Some(topic) = tables.messages.description(id).topic {
             tables.in_flight.replace(topic, &mut tables.messages);
         }
     }
