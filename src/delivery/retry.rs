@@ -175,3 +175,113 @@ impl Delivery {
         if is_fed { Judgement::Replayed } else { Judgement::Again }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::delivery::{Author, Loss, Publication};
+    use crate::message::Guarantee;
+    use crate::message::system::Features;
+    use crate::tables::connections::{Address, Closing, Profile};
+    use crate::tables::in_flight::WriteTimes;
+    use crate::tables::owed::{Owed, Reason};
+
+    struct Bench {
+        delivery: Delivery,
+        session: SessionId,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let mut delivery = Delivery::new(&Config::default(), [7; 32]);
+            let session = delivery.tables.sessions.open("s", 0);
+            Self { delivery, session }
+        }
+
+        /// A member that confirms.
+        fn connect(&mut self, connection_id: u128) -> u32 {
+            let profile = Profile {
+                connection_id,
+                connected_unix_ms: 0,
+                connected_ms: 0,
+                address: Address { ip: [0; 16], port: 1 },
+                personal: None,
+                is_service: false,
+                features: Features { ack: true, ..Features::default() },
+                echo: true,
+                bad_messages: 0,
+                bad_since_ms: 0,
+                ping_tokens: 0,
+                ping_reckoned_ms: 0,
+                closing: Closing::default(),
+                is_kept: false,
+                pending_answers: 0,
+            };
+            let slot = self.delivery.tables.connections.insert(profile, 0).slot();
+            self.delivery.tables.outputs.open(slot);
+            self.delivery.tables.sessions.join(slot, self.session);
+            slot
+        }
+
+        /// Publishes, and writes the copy of `slot`.
+        fn publish_and_write(&mut self, slot: u32, id: &str) {
+            let publication = Publication {
+                id,
+                kind: "t",
+                priority: Priority::Normal,
+                from: Author::Server,
+                key: None,
+                reply_to: None,
+                meta: None,
+                guarantee: Guarantee::Retried,
+                payload: b"1",
+            };
+            self.delivery.publish(self.session, None, &publication).unwrap();
+            let receiver = (self.delivery.receiver_of(slot), slot);
+            let tables = &mut self.delivery.tables;
+            let message = tables.outputs.ring(slot, Priority::Normal).last().unwrap();
+            let times = WriteTimes { now_ms: 0, expires_ms: 60_000 };
+            tables.in_flight.note_written(message, receiver, true, times, &mut tables.messages);
+        }
+
+        /// The row ends, and another one goes on for it; how many copies are queued for that.
+        fn take_over(&mut self, old: u32, resumed: Resumed) -> usize {
+            let key = self.delivery.receiver_of(old);
+            self.delivery.tables.in_flight.park(key);
+            let new = self.connect(2);
+            let copies = self.delivery.adopt_in_flight(new, &[key]);
+            self.delivery.continue_in_flight(new, copies, &[(self.session, resumed)]);
+            self.delivery.tables.in_flight.invariants(&self.delivery.tables.messages);
+            self.delivery.tables.outputs.len(new)
+        }
+    }
+
+    #[test]
+    fn a_position_past_a_gap_confirms_nothing_that_lies_in_it() {
+        let mut bench = Bench::new();
+        let old = bench.connect(1);
+        for id in ["m1", "m2", "m3"] {
+            bench.publish_and_write(old, id);
+        }
+        let (session, reason) = (bench.session, Reason::HistoryEvicted);
+        bench.delivery.tables.outputs.owe(old, Owed::Session { session, from: 2, to: 2, reason });
+        bench.delivery.pay_gaps(old);
+        let queued = bench.take_over(old, Resumed { seq: 2, loss: None });
+        let totals = bench.delivery.tables.in_flight.totals;
+        assert_eq!((totals.confirmed, queued), (1, 1), "m1 is confirmed, m2 sent again, m3 replayed");
+        assert_eq!(bench.delivery.tables.in_flight.len(), 2);
+    }
+
+    #[test]
+    fn where_history_cannot_replay_what_lies_behind_the_position_is_sent_again() {
+        let mut bench = Bench::new();
+        let old = bench.connect(1);
+        for id in ["m1", "m2", "m3"] {
+            bench.publish_and_write(old, id);
+        }
+        let loss = Some(Loss { range: Some((2, 3)), reason: Reason::HistoryEvicted });
+        let queued = bench.take_over(old, Resumed { seq: 3, loss });
+        assert_eq!((bench.delivery.tables.in_flight.totals.confirmed, queued), (1, 2));
+    }
+}
