@@ -23,6 +23,9 @@ const SUBPROTOCOLS: [&str; 1] = ["hashi.v1"];
 impl Core {
     /// Takes one request, or part of one.
     pub(super) fn take_request(&mut self, slot: u32, bytes: &[u8], decoder: &mut Decoder) -> Step {
+        if self.is_waiting(slot) {
+            return if bytes.is_empty() { Step::NeedsMore } else { Step::Held };
+        }
         if self.has_unread_answers(slot) {
             return Step::Held;
         }
@@ -147,8 +150,11 @@ impl Core {
 
     fn answer(&mut self, slot: u32, head: &Head<'_>, body: &[u8], decoder: &mut Decoder) {
         let mut services = self.services(slot);
-        let response = rest::answer(&mut services, decoder, &Request { head, body });
-        self.respond(slot, head, response);
+        let mut response = rest::answer(&mut services, decoder, &Request { head, body });
+        match response.wait.take() {
+            Some(wait) => self.wait_for_outcome(slot, head, response, wait),
+            None => self.respond(slot, head, response),
+        }
     }
 
     fn services(&mut self, slot: u32) -> Services<'_> {
@@ -169,8 +175,11 @@ impl Core {
 
     /// Answers, and waits for the next request where the client wants to go on.
     fn respond(&mut self, slot: u32, head: &Head<'_>, response: Response) {
-        let head_only = head.method == "HEAD";
-        if !head.keep_alive || self.draining.is_some() {
+        self.respond_to(slot, head.keep_alive, head.method == "HEAD", response);
+    }
+
+    pub(super) fn respond_to(&mut self, slot: u32, keep_alive: bool, head_only: bool, response: Response) {
+        if !keep_alive || self.draining.is_some() {
             return self.respond_and_close(slot, response, head_only);
         }
         self.push_response(slot, &response, true, head_only);

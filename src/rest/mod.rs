@@ -8,10 +8,12 @@ mod publish;
 mod response;
 mod routes;
 mod views;
+mod wait;
 
 pub use access::{check_host, check_origin};
 pub use response::{Response, problem, refusal};
 pub use routes::{Plan, Request, Route, answer, examine, with_cors};
+pub use wait::{Wait, counts_response};
 
 use crate::auth::Policy;
 use crate::config::Config;
