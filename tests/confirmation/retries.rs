@@ -24,7 +24,7 @@ fn three_retries_at_their_times_and_no_fourth() {
     assert!(begin.elapsed() >= TIMEOUT * 15);
     receiver.expect_nothing();
     status::expect(server.address, "counters.retries", 3);
-    status::expect(server.address, "counters.expired", 1);
+    status::expect(server.address, "counters.givenUp", 1);
     status::expect(server.address, "confirmation.inFlight", 0);
 }
 

@@ -119,9 +119,9 @@ fn what_is_not_offered_yet_is_refused() {
 #[test]
 fn a_message_may_expire() {
     let server = server();
-    for target in [SEND, super::BROADCAST] {
-        let body =
-            |time: &str| format!(r#"{{"id":"m1","type":"custom","sessionId":"s1","expiresIn":{time},"payload":{{}}}}"#);
+    for (target, id) in [(SEND, "m1"), (super::BROADCAST, "m2")] {
+        let rest = r#""type":"custom","sessionId":"s1","payload":{}"#;
+        let body = |time: &str| format!(r#"{{"id":"{id}","expiresIn":{time},{rest}}}"#);
         accepted(&post(&server, "user-1", target, &body("1")));
         for time in ["0", "60001", "\"1\""] {
             let problem = post(&server, "user-1", target, &body(time)).expect_problem(400);
