@@ -59,3 +59,29 @@ fn a_sender_that_comes_back_is_told() {
     confirm(&mut receiver, &["m"]);
     assert_eq!(result(&mut again, "m"), counts("m", 1, 1, 0, 0));
 }
+
+#[test]
+fn a_message_past_its_own_time_is_counted_as_expired() {
+    let server = start(PATIENT);
+    let _receiver = confirming(server.address, "receiver");
+    let mut sender = plain(server.address, "sender");
+    sender.send(&json!({"id": "m", "type": "custom", "ack": "delivered", "expiresIn": 200, "payload": {}}));
+    result(&mut sender, "m");
+    assert_eq!(result(&mut sender, "m"), counts("m", 1, 0, 1, 0));
+    status::expect(server.address, "confirmation.inFlight", 0);
+}
+
+#[test]
+fn a_reliable_message_is_not_held_and_goes_behind_the_one_that_was() {
+    let server = start(&[("HASHI_DEBOUNCE_MS", "60000")]);
+    let mut receiver = confirming(server.address, "receiver");
+    let mut sender = plain(server.address, "sender");
+    for id in ["p1", "p2"] {
+        sender.send(&json!({"id": id, "type": "operation_progress", "key": "k", "payload": {}}));
+    }
+    sender.send(&json!({"id": "p3", "type": "operation_progress", "key": "k", "ack": "delivered", "payload": {}}));
+    assert_eq!(result(&mut sender, "p3"), json!({"id": "p3", "seq": 3, "matched": 1, "queued": 1}));
+    receiver.receive_where(|message| json::is(message, "id", "p3"));
+    confirm(&mut receiver, &["p3"]);
+    assert_eq!(result(&mut sender, "p3"), counts("p3", 1, 1, 0, 0));
+}
