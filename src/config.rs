@@ -51,6 +51,12 @@ pub struct Config {
     pub message_expiry_ms: u64,
     /// `HASHI_DEBOUNCE_MS`; 0 is off.
     pub debounce_ms: u64,
+    /// `WEBSOCKET_MESSAGE_RETRY_ATTEMPTS`, per receiver of a reliable message.
+    pub retry_attempts: u32,
+    /// `HASHI_ACK_TIMEOUT_MS`, before the first retry.
+    pub ack_timeout_ms: u64,
+    /// `HASHI_DEDUP_IDS`, per user.
+    pub dedup_ids: u32,
     /// `HASHI_WORKERS`, threads.
     pub workers: u32,
     /// `HASHI_SLOW_MS`.
@@ -140,6 +146,9 @@ impl Config {
             history_bytes: 0,
             message_expiry_ms: 0,
             debounce_ms: 0,
+            retry_attempts: 0,
+            ack_timeout_ms: 0,
+            dedup_ids: 0,
             workers: 0,
             slow_ms: 0,
             max_fragments: 0,
@@ -178,6 +187,9 @@ mod tests {
             history_bytes: 1 << 20,
             message_expiry_ms: 60_000,
             debounce_ms: 50,
+            retry_attempts: 3,
+            ack_timeout_ms: 2_000,
+            dedup_ids: 1024,
             workers: 4,
             slow_ms: 15_000,
             max_fragments: 1024,

@@ -20,6 +20,8 @@ mod panics;
 mod publish;
 #[path = "handlers/registration.rs"]
 mod registration;
+#[path = "handlers/repeats.rs"]
+mod repeats;
 #[path = "handlers/rest.rs"]
 mod rest;
 #[path = "handlers/stopped.rs"]

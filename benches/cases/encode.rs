@@ -30,6 +30,7 @@ fn encode(payload_bytes: usize, id: &'static str) -> Operation {
             seq: Some(123_456),
             from: Some("user-123"),
             key: Some("op-7"),
+            ack: false,
             reply_to: None,
             meta: None,
             payload: &payload,

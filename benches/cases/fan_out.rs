@@ -1,6 +1,7 @@
 //! Messages published to a session, then collected and consumed by every row. No sockets.
 
 use hashi::delivery::{Author, Delivery, Publication};
+use hashi::message::Guarantee;
 use hashi::tables::batch::Batch;
 use hashi::tables::{Messages, SessionId};
 use hashi::{Config, Priority};
@@ -24,6 +25,7 @@ const MESSAGE: Publication<'static> = Publication {
     reply_to: None,
     meta: None,
     expires_in_ms: None,
+    guarantee: Guarantee::Once,
     payload: br#"{"operationId":"op-7","progress":0.5}"#,
 };
 

@@ -118,6 +118,20 @@ pub const TICKET_LIFE_MS: u64 = 24 * 3_600_000;
 /// Tickets of one user; the newest replaces the oldest.
 pub const TICKETS_PER_USER_MAX: usize = 16;
 
+/// Copies of reliable messages that wait to be confirmed, over all receivers: a message to more of them than there is room
+/// for is refused.
+pub const IN_FLIGHT_MAX: usize = 128 * 1024;
+/// Those of one receiver: beyond it its oldest is given up, so that one that never confirms does not take the others' room.
+pub const IN_FLIGHT_PER_RECEIVER_MAX: usize = 1024;
+/// Messages whose confirmations are counted for their senders; beyond it more are refused.
+pub const OUTCOMES_MAX: usize = 16 * 1024;
+/// Ids remembered over all users: beyond it the oldest is forgotten.
+pub const REMEMBERED_IDS_MAX: usize = 128 * 1024;
+/// Longest time a request may ask to wait for confirmations, in milliseconds.
+pub const OUTCOME_WAIT_MAX_MS: u64 = 25_000;
+/// How long a request waits for confirmations if it does not say, in milliseconds.
+pub const OUTCOME_WAIT_MS: u64 = 2_000;
+
 /// Weight of normal against low messages, in bytes.
 pub const NORMAL_WEIGHT: i32 = 8;
 
@@ -233,6 +247,7 @@ pub const CHECKED_TICKS: u64 = 64;
 /// Free buffers kept over all sizes, in bytes.
 pub const FREE_BYTES_KEPT: usize = 8 * 1024 * 1024;
 
+const _: () = assert!(IN_FLIGHT_PER_RECEIVER_MAX <= IN_FLIGHT_MAX);
 const _: () = assert!(BATCH_BYTES >= GATHER_BYTES_MAX);
 const _: () = assert!(BATCH_BYTES <= DRAIN_BYTES_PER_TICK);
 const _: () = assert!(TICKET_OPEN_MS <= TICKET_LIFE_MS);

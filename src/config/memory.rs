@@ -6,7 +6,7 @@
 use super::Config;
 use super::limits::{
     BACKLOG_ENTRIES_MAX, BATCH_BYTES, BLOCK_ENTRIES, DEBOUNCED_TOPICS_MAX, FREE_BYTES_KEPT, HEAD_BYTES_MAX,
-    HELD_BYTES_MAX, HTTP_SOCKETS, WORK_PER_TICK,
+    HELD_BYTES_MAX, HTTP_SOCKETS, IN_FLIGHT_MAX, OUTCOMES_MAX, REMEMBERED_IDS_MAX, WORK_PER_TICK,
 };
 
 /// One connection: hot and cold columns, its side tables, its timers. Input that is not complete is counted with
@@ -18,6 +18,16 @@ pub const SESSION_BYTES: u64 = 512;
 
 /// One edge between a connection and a session, seen from both sides.
 pub const MEMBERSHIP_BYTES: u64 = 32;
+
+/// One copy of a reliable message in flight: its row, three chains, a timer, and its shares of the rows of its message, its
+/// receiver and its label, as if it were the only one of each.
+pub const IN_FLIGHT_BYTES: u64 = 512;
+
+/// One outcome: its row, the message's id, who is to be told.
+pub const OUTCOME_BYTES: u64 = 384;
+
+/// One remembered id: its row, two chains, and its share of the indexes.
+pub const REMEMBERED_ID_BYTES: u64 = 320;
 
 /// One block of a ring: [`RING_BLOCK_ENTRIES`] ids of four bytes and the link to the next block.
 pub const RING_BLOCK_BYTES: u64 = 64;
@@ -76,6 +86,8 @@ pub fn worst_case_memory(config: &Config) -> Vec<(String, u64)> {
         ("messages, unfinished input and what waits for handlers: HASHI_MEMORY_BYTES".to_owned(), config.memory_bytes),
         small_input(rows),
         held(),
+        confirmation(),
+        remembered(),
         ("buffers of messages kept for the next ones".to_owned(), FREE_BYTES_KEPT as u64),
         parser(config),
         event_text(config),
@@ -132,6 +144,17 @@ fn held() -> (String, u64) {
     )
 }
 
+fn confirmation() -> (String, u64) {
+    let (copies, outcomes) = (IN_FLIGHT_MAX as u64, OUTCOMES_MAX as u64);
+    let sum = format!("{copies} copies x {IN_FLIGHT_BYTES} + {outcomes} outcomes x {OUTCOME_BYTES}");
+    (format!("confirmation: {sum}"), copies * IN_FLIGHT_BYTES + outcomes * OUTCOME_BYTES)
+}
+
+fn remembered() -> (String, u64) {
+    let ids = REMEMBERED_IDS_MAX as u64;
+    (format!("remembered ids: {ids} x {REMEMBERED_ID_BYTES}"), ids * REMEMBERED_ID_BYTES)
+}
+
 fn parser(config: &Config) -> (String, u64) {
     let largest = u64::from(config.max_service_message_bytes);
     let sum = format!("largest message of {largest} x {PARSER_BYTES_PER_BYTE}");
@@ -178,6 +201,8 @@ mod tests {
             256 << 20,
             164 * 8192,
             8192 * 1024 + (8 << 20),
+            131_072 * 512 + 16_384 * 384,
+            131_072 * 320,
             8 << 20,
             (1 << 20) * 32,
             (1 << 20) * 7,

@@ -26,7 +26,7 @@ pub fn find(name: &str) -> Option<&'static Variable> {
 }
 
 /// Every variable, by group.
-pub static VARIABLES: [Variable; 27] = [
+pub static VARIABLES: [Variable; 30] = [
     Variable {
         name: "WEBSOCKET_PORT",
         group: Group::Listening,
@@ -179,6 +179,29 @@ pub static VARIABLES: [Variable; 27] = [
         initial: Initial::Number(50),
         help: "operation_progress and selection_update are published at most this often for each session, type and key, always \
                ending with the latest. 0 is off.",
+    },
+    Variable {
+        name: "WEBSOCKET_MESSAGE_RETRY_ATTEMPTS",
+        group: Group::Messages,
+        kind: Kind::Number(Unit::Count, 0..=20, NumberField::U32(|config| &mut config.retry_attempts)),
+        initial: Initial::Number(3),
+        help: "How often a reliable message is sent again to a client that confirms messages and has not confirmed it.",
+    },
+    Variable {
+        name: "HASHI_ACK_TIMEOUT_MS",
+        group: Group::Messages,
+        kind: Kind::Number(Unit::Ms, TIME_MS, NumberField::U64(|config| &mut config.ack_timeout_ms)),
+        initial: Initial::Number(2_000),
+        help: "How long such a client has to confirm a message before it is sent again; twice as long before each further \
+               time.",
+    },
+    Variable {
+        name: "HASHI_DEDUP_IDS",
+        group: Group::Messages,
+        kind: Kind::Number(Unit::Count, 1..=100_000, NumberField::U32(|config| &mut config.dedup_ids)),
+        initial: Initial::Number(1024),
+        help: "Newest ids of each user that are remembered for WEBSOCKET_MESSAGE_EXPIRY_TIME, so that a message that is sent \
+               again is handled once.",
     },
     Variable {
         name: "HASHI_SESSIONS",

@@ -36,6 +36,7 @@ impl Delivery {
         if evicted > cursor.seq {
             let (session, from) = (cursor.session, cursor.seq + 1);
             self.tables.outputs.owe(slot, Owed::Session { session, from, to: evicted, reason: Reason::HistoryEvicted });
+            self.retry_evicted(slot, session, cursor.priority, from..=evicted);
             cursor.seq = evicted;
         }
     }

@@ -8,7 +8,7 @@
 use super::publish::Exclusion;
 use super::{Author, Delivery, Publication};
 use crate::config::limits::{RELEASES_PER_TICK, RELEASES_PER_TICK_MIN, WORK_PER_TICK};
-use crate::message::MessageType;
+use crate::message::{Guarantee, MessageType};
 use crate::tables::held::HeldMessage;
 use crate::tables::messages::Topic;
 use crate::tables::{SessionId, Tables};
@@ -38,6 +38,13 @@ impl Delivery {
         if !held.is_open(topic) {
             let end_ms = self.window_end_ms();
             self.tables.held.open(topic, end_ms);
+            return false;
+        }
+        if publication.is_reliable() {
+            // Not held: its sender is told at once who is to confirm it. What was held goes first.
+            if let Some(message) = self.tables.held.take(topic) {
+                self.release(topic, message);
+            }
             return false;
         }
         let message = self.held_message(session, exclusion, publication, kind, key);
@@ -108,6 +115,7 @@ impl Delivery {
             reply_to: held.reply_to.as_deref(),
             meta: held.meta.as_deref(),
             expires_in_ms: held.expires_in_ms,
+            guarantee: Guarantee::Once, // reliable messages are not held
             payload: &held.payload,
         };
         let result = self.publish_now(held.session, exclusion, &publication);

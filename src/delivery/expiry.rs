@@ -17,7 +17,7 @@ impl Delivery {
     pub fn check_expiry(&self, expires_in_ms: Option<u64>) -> Result<(), ProtocolError> {
         const TOO_LONG: ProtocolError =
             ProtocolError::bad_field("expiresIn", "expiresIn must be at most WEBSOCKET_MESSAGE_EXPIRY_TIME.");
-        if expires_in_ms.is_some_and(|time_ms| time_ms > self.expiry_ms_max) { Err(TOO_LONG) } else { Ok(()) }
+        if expires_in_ms.is_some_and(|time_ms| time_ms > self.life_ms) { Err(TOO_LONG) } else { Ok(()) }
     }
 
     /// When a message that is published now expires; zero for never.
@@ -42,12 +42,14 @@ impl Delivery {
         let tables = &mut self.tables;
         let description = *tables.messages.description(id);
         tables.messages.retain(id, 1); // so that it is not freed while queues let it go
+        // Not sent again. From here on only history may keep it.
+        tables.in_flight.expire_now(id, &mut tables.messages);
         let work = match (description.place, receiver) {
             (Some(place), _) => expire_for_members(tables, id, place, &description),
             (None, Some(slot)) => expire_for_row(tables, id, slot, description.priority),
             (None, None) => 0,
         };
-        if tables.messages.is_kept(id) {
+        if tables.messages.kept(id) > 0 {
             tables.history.expire(id, &mut tables.messages);
         }
         tables.messages.release(id);
@@ -58,7 +60,7 @@ impl Delivery {
 /// Tells every member that still waits for the message. Returns the work that it was.
 fn expire_for_members(tables: &mut Tables, id: MessageId, place: Place, description: &Description) -> usize {
     let Tables { sessions, outputs, messages, connections, .. } = tables;
-    let is_queued = messages.references(id) > 1 + u32::from(messages.is_kept(id));
+    let is_queued = messages.references(id) > 1 + messages.kept(id);
     if !is_queued && outputs.cursors().is_empty() {
         return 0;
     }

@@ -18,6 +18,7 @@ impl Delivery {
                 Owed::Session { session, .. } if !self.tables.sessions.is_alive(session) => continue,
                 Owed::Session { session, from, to, reason } => {
                     self.totals.gaps[reason as usize] += 1;
+                    self.doubt_positions(slot, session, from..=to);
                     (Some(session), gap_payload(self.tables.sessions.name(session), Some((from, to)), reason))
                 }
             };

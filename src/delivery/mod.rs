@@ -1,6 +1,7 @@
 //! Systems over the tables: publishing, answering, what happens when a queue overflows. No I/O; the time is an argument.
 
 mod catch_up;
+pub mod confirm;
 mod debounce;
 mod expiry;
 mod gap;
@@ -8,9 +9,11 @@ pub mod overflow;
 mod poll;
 mod publish;
 pub mod resume;
+mod retry;
 
+pub use crate::tables::Published;
 pub use poll::Polled;
-pub use publish::{Answer, Author, Publication, Published};
+pub use publish::{Answer, Author, Publication};
 pub use resume::{Loss, Resumed};
 
 use std::sync::Arc;
@@ -21,15 +24,21 @@ use rand::{Rng, SeedableRng};
 use uuid::Builder;
 
 use crate::config::Config;
-use crate::config::limits::{DEBOUNCED_TOPICS_MAX, EVICTIONS_PER_TICK, HELD_BYTES_MAX};
+use crate::config::limits::{
+    DEBOUNCED_TOPICS_MAX, EVICTIONS_PER_TICK, HELD_BYTES_MAX, IN_FLIGHT_MAX, IN_FLIGHT_PER_RECEIVER_MAX, OUTCOMES_MAX,
+    REMEMBERED_IDS_MAX,
+};
 use crate::config::memory::TICKETS_PER_CONNECTION;
 use crate::message::timestamp::{TIMESTAMP_BYTES, TimestampText};
 use crate::message::{ErrorCode, ProtocolError};
+use crate::tables::dedup::DedupLimits;
 use crate::tables::held::{Held, HeldLimits};
 use crate::tables::history::HistoryLimits;
+use crate::tables::in_flight::InFlightLimits;
 use crate::tables::owed::Reason;
 use crate::tables::{
-    Connections, Departed, History, Messages, Outputs, Polls, SessionId, Sessions, Tables, Tickets, Wheel,
+    Connections, Dedup, Departed, Fingerprints, History, InFlight, Messages, Outputs, Polls, SessionId, Sessions,
+    Tables, Tickets, Wheel,
 };
 
 /// The time of a tick, read once.
@@ -55,6 +64,9 @@ pub struct Delivery {
     /// The time of this tick.
     pub now: Moment,
     random: StdRng,
+    fingerprints: Fingerprints,
+    /// How long a message lives, in milliseconds.
+    life_ms: u64,
     text: TimestampText,
     scratch: Vec<u8>,
     /// Work since the tick began, in ring pushes and what takes as long as so many.
@@ -63,8 +75,6 @@ pub struct Delivery {
     pub fed: usize,
     /// How long what must not come too often is held back; zero for not at all.
     debounce_ms: u64,
-    /// The longest time that a sender may give a message.
-    expiry_ms_max: u64,
     /// Bytes of messages that handlers hold on to; worker threads give them back.
     pub held_bytes: Arc<AtomicUsize>,
     /// Messages published to sessions, and copies queued of them.
@@ -100,6 +110,8 @@ pub struct Totals {
     pub catch_ups: u64,
     /// Gaps told, by reason.
     pub gaps: [u64; Reason::ALL.len()],
+    /// Ids in confirmations that confirmed nothing.
+    pub ignored_acks: u64,
     /// Errors answered, by the code's place in its table.
     pub errors: [u64; ErrorCode::ALL.len()],
 }
@@ -109,6 +121,7 @@ impl Delivery {
     pub fn new(config: &Config, seed: [u8; 32]) -> Self {
         let mut random = StdRng::from_seed(seed);
         let hash_seed = std::array::from_fn(|_| random.next_u64());
+        let fingerprints = Fingerprints::new(std::array::from_fn(|_| random.next_u64()));
         Self {
             tables: Tables {
                 connections: Connections::default(),
@@ -122,17 +135,28 @@ impl Delivery {
                 held: Held::new(HeldLimits { windows: DEBOUNCED_TOPICS_MAX, bytes: HELD_BYTES_MAX }),
                 polls: Polls::default(),
                 tickets: Tickets::new(config.max_connections as usize * TICKETS_PER_CONNECTION as usize, hash_seed),
+                in_flight: InFlight::new(
+                    InFlightLimits {
+                        copies: IN_FLIGHT_MAX,
+                        copies_per_receiver: IN_FLIGHT_PER_RECEIVER_MAX,
+                        retries: config.retry_attempts,
+                        timeout_ms: config.ack_timeout_ms,
+                    },
+                    OUTCOMES_MAX,
+                ),
+                dedup: Dedup::new(DedupLimits { ids_per_user: config.dedup_ids as usize, ids: REMEMBERED_IDS_MAX }),
                 messages: Messages::new(usize::try_from(config.memory_bytes).unwrap_or(usize::MAX)),
                 timers: Wheel::default(),
             },
             now: Moment::default(),
             random,
+            fingerprints,
+            life_ms: config.message_expiry_ms,
             text: TimestampText::default(),
             scratch: Vec::new(),
             work: 0,
             fed: 0,
             debounce_ms: config.debounce_ms,
-            expiry_ms_max: config.message_expiry_ms,
             held_bytes: Arc::default(),
             totals: Totals::default(),
         }
@@ -177,6 +201,7 @@ impl Delivery {
             tables.history.forget(gone, &mut tables.messages);
         }
         tables.departed.expire(since_ms, budget);
+        tables.dedup.expire(since_ms, budget);
     }
 
     /// When something ages or expires next, in the loop's milliseconds.
@@ -186,8 +211,10 @@ impl Delivery {
         let departed_ms = tables.departed.oldest_ms().map(|ms| ms + life_ms);
         let expiry_ms = tables.messages.expiring().next_ns().map(|ns| ns.div_ceil(1_000_000));
         let ticket_ms = tables.tickets.next_due_ms();
+        let remembered_ms = tables.dedup.oldest_ms().map(|ms| ms + life_ms);
         let session_ms = tables.sessions.next_expiry_ms(life_ms);
-        [message_ms, expiry_ms, session_ms, departed_ms, ticket_ms].into_iter().flatten().min()
+        let due_ms = [message_ms, expiry_ms, session_ms, departed_ms, remembered_ms, ticket_ms];
+        due_ms.into_iter().flatten().min()
     }
 
     /// All that shares `HASHI_MEMORY_BYTES`: stored messages, unfinished input, what waits for handlers.

@@ -89,6 +89,7 @@ impl Delivery {
         let tables = &mut self.tables;
         let (mut count, mut bytes) = (tables.outputs.len(slot), tables.outputs.queued_bytes(slot));
         let mut dropped = 0;
+        let mut reliable = Vec::new();
         tables.outputs.retain(slot, priority, &mut tables.messages, |messages, id| {
             if !is_over(count, bytes, limits) {
                 return true;
@@ -96,11 +97,15 @@ impl Delivery {
             count -= 1;
             bytes -= messages.frame(id).len() as u64;
             dropped += 1;
+            if messages.description(id).label != 0 {
+                reliable.push(id);
+            }
             false
         });
         if dropped > 0 {
             self.totals.dropped += dropped;
             tables.outputs.owe(slot, Owed::Direct { count: dropped, reason: Reason::QueueOverflow });
+            self.retry_dropped(slot, &reliable);
         }
     }
 }
@@ -114,6 +119,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::delivery::{Author, Publication};
+    use crate::message::Guarantee;
     use crate::tables::SessionId;
     use crate::tables::batch::Batch;
 
@@ -145,6 +151,7 @@ mod tests {
                 reply_to: None,
                 meta: None,
                 expires_in_ms: None,
+                guarantee: Guarantee::Once,
                 payload,
             };
             self.delivery.publish(self.session, None, &publication).unwrap();
@@ -160,6 +167,7 @@ mod tests {
                 reply_to: None,
                 meta: None,
                 expires_in_ms: None,
+                guarantee: Guarantee::Once,
                 payload,
             };
             self.delivery.send_direct(0, &publication).unwrap();

@@ -81,6 +81,7 @@ mod tests {
             reply_to: None,
             meta: None,
             expires_in_ms: None,
+            guarantee: crate::message::Guarantee::Once,
             payload,
         };
         delivery.publish(session, None, &publication).unwrap();

@@ -2,12 +2,11 @@
 
 use super::{Delivery, OVERLOADED};
 use crate::config::limits::{EVICTIONS_PER_MESSAGE, SCRATCH_BYTES_KEPT};
-use crate::message::encode::{write_json_string, write_number};
 use crate::message::timestamp::TIMESTAMP_BYTES;
-use crate::message::{MessageType, Outgoing, Priority, ProtocolError};
+use crate::message::{Guarantee, MessageType, Outgoing, Priority, ProtocolError};
 use crate::tables::connections::key_of;
 use crate::tables::messages::{Description, Place};
-use crate::tables::{MessageId, SessionId, Sessions, Tables};
+use crate::tables::{MessageId, Published, SessionId, Sessions, Tables};
 use crate::wire::websocket::{SERVER_HEADER_BYTES_MAX, prepend_text_header};
 
 /// Who sends a message.
@@ -54,8 +53,17 @@ pub struct Publication<'a> {
     pub meta: Option<&'a [u8]>,
     /// How long it is worth anything.
     pub expires_in_ms: Option<u64>,
+    /// How far the server goes for it.
+    pub guarantee: Guarantee,
     /// Any JSON.
     pub payload: &'a [u8],
+}
+
+impl Publication<'_> {
+    /// Whether its receivers are asked to confirm it.
+    pub fn is_reliable(&self) -> bool {
+        self.guarantee > Guarantee::Once
+    }
 }
 
 /// Who does not get a publication: its sender's connection, where `echo` is false.
@@ -65,35 +73,6 @@ pub(super) struct Exclusion {
     pub(super) row: Option<u32>,
     /// The [key](crate::tables::connections::key_of) of the connection, zero for none.
     pub(super) hidden_from: u64,
-}
-
-/// What became of a publication.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Published {
-    /// The position it took; `None` for messages without a sequence.
-    pub seq: Option<u64>,
-    /// Connections it was addressed to, without the excluded sender.
-    pub matched: u32,
-    /// Those of them whose ring took it.
-    pub queued: u32,
-}
-
-impl Published {
-    /// Writes `{"id":…,"seq":…,"matched":…,"queued":…}`.
-    pub fn write(&self, out: &mut Vec<u8>, id: &str) {
-        out.extend_from_slice(b"{\"id\":");
-        write_json_string(out, id);
-        out.extend_from_slice(b",\"seq\":");
-        match self.seq {
-            Some(seq) => write_number(out, seq),
-            None => out.extend_from_slice(b"null"),
-        }
-        out.extend_from_slice(b",\"matched\":");
-        write_number(out, u64::from(self.matched));
-        out.extend_from_slice(b",\"queued\":");
-        write_number(out, u64::from(self.queued));
-        out.push(b'}');
-    }
 }
 
 /// An answer of the server to one connection.
@@ -113,7 +92,8 @@ impl Delivery {
     /// Publishes to a session, to every member but `exclude`; what must not come too often is held back first.
     ///
     /// # Errors
-    /// `overloaded` when the memory for messages is used up; no position is taken then.
+    /// `overloaded` when the memory for messages, or for those that wait to be confirmed, is used up; no position is taken
+    /// then.
     pub fn publish(
         &mut self,
         session: SessionId,
@@ -125,7 +105,7 @@ impl Delivery {
         if let Some(key) = publication.key
             && self.debounce(session, exclusion, publication, key)
         {
-            return Ok(Published { seq: None, matched: self.matched(session, exclude), queued: 0 });
+            return Ok(Published { seq: None, matched: self.matched(session, exclude), ..Published::default() });
         }
         self.publish_now(session, exclusion, publication)
     }
@@ -139,16 +119,20 @@ impl Delivery {
     ) -> Result<Published, ProtocolError> {
         let Exclusion { row: exclude, hidden_from } = exclusion;
         let matched = self.matched(session, exclude);
+        self.check_room_to_hold(publication.guarantee, matched)?;
         let seq = self.tables.sessions.head(session) + 1;
         let id = self.store_session_message(session, seq, publication, hidden_from)?;
         self.tables.sessions.advance(session, self.now.ms());
         self.push_to_members(session, exclude, id, publication.priority);
         self.tables.history.append(id, &mut self.tables.messages);
         self.tables.polls.wake(session);
+        self.end_replaced(id);
+        let outcome =
+            publication.is_reliable().then(|| self.hold_for_members(session, exclude, id, publication)).flatten();
         self.work += matched as usize;
         self.totals.published += 1;
         self.totals.queued += u64::from(matched);
-        Ok(Published { seq: Some(seq), matched, queued: matched })
+        Ok(Published { seq: Some(seq), matched, queued: matched, outcome })
     }
 
     /// Members without the excluded one.
@@ -178,6 +162,7 @@ impl Delivery {
             published_ns: self.now.ns,
             hidden_from,
             expires_ns: self.expires_ns(publication.expires_in_ms),
+            label: self.label_of(publication),
         };
         self.store_scratch(description)
     }
@@ -200,16 +185,19 @@ impl Delivery {
     /// Sends to one connection, without a sequence.
     ///
     /// # Errors
-    /// `overloaded` when the memory for messages is used up.
+    /// `overloaded` as for [`Delivery::publish`].
     pub fn send_direct(&mut self, slot: u32, publication: &Publication<'_>) -> Result<Published, ProtocolError> {
+        self.check_room_to_hold(publication.guarantee, 1)?;
         let timestamp = self.timestamp();
         let from = publication.from.user_id(&self.tables.sessions);
         encode(&mut self.scratch, &outgoing(publication, from, &timestamp, None, None));
         let expires_ns = self.expires_ns(publication.expires_in_ms);
-        let message = self.store_scratch(Description { expires_ns, ..self.plain(publication.priority) })?;
+        let label = self.label_of(publication);
+        let message = self.store_scratch(Description { expires_ns, label, ..self.plain(publication.priority) })?;
         self.tables.messages.address(message, slot);
         self.push_stored(slot, publication.priority, message);
-        Ok(Published { seq: None, matched: 1, queued: 1 })
+        let outcome = publication.is_reliable().then(|| self.hold_for(&[slot], message, publication)).flatten();
+        Ok(Published { seq: None, matched: 1, queued: 1, outcome })
     }
 
     /// Answers one connection.
@@ -228,9 +216,14 @@ impl Delivery {
 
     /// Tells a sender what became of its message.
     pub fn send_ack(&mut self, slot: u32, id: &str, published: Published) {
+        self.send_result(slot, id, |out| published.write(out, id));
+    }
+
+    /// Sends an `ack` with one result.
+    pub(super) fn send_result(&mut self, slot: u32, id: &str, write: impl FnOnce(&mut Vec<u8>)) {
         let mut payload = Vec::with_capacity(96);
         payload.extend_from_slice(b"{\"results\":[");
-        published.write(&mut payload, id);
+        write(&mut payload);
         payload.extend_from_slice(b"]}");
         self.answer(slot, &Answer { kind: MessageType::ACK, reply_to: Some(id), session_id: None, payload: &payload });
     }
@@ -252,6 +245,7 @@ impl Delivery {
             seq: None,
             from: None,
             key: None,
+            ack: false,
             reply_to: answer.reply_to,
             meta: None,
             payload: answer.payload,
@@ -286,11 +280,11 @@ impl Delivery {
         self.tables.outputs.push_gap(slot, session, message, &self.tables.messages);
     }
 
-    fn plain(&self, priority: Priority) -> Description {
+    pub(super) fn plain(&self, priority: Priority) -> Description {
         Description::plain(priority, self.now.ns)
     }
 
-    fn push_stored(&mut self, slot: u32, priority: Priority, message: MessageId) {
+    pub(super) fn push_stored(&mut self, slot: u32, priority: Priority, message: MessageId) {
         let bytes = self.tables.messages.frame(message).len() as u32;
         self.tables.outputs.push(slot, priority, message, bytes);
         self.work += 1;
@@ -351,7 +345,7 @@ fn encode(scratch: &mut Vec<u8>, outgoing: &Outgoing<'_>) {
     outgoing.encode(scratch);
 }
 
-const fn outgoing<'a>(
+fn outgoing<'a>(
     publication: &Publication<'a>,
     from: Option<&'a str>,
     timestamp: &'a [u8; TIMESTAMP_BYTES],
@@ -367,6 +361,7 @@ const fn outgoing<'a>(
         seq,
         from,
         key: publication.key,
+        ack: publication.is_reliable(),
         reply_to: publication.reply_to,
         meta: publication.meta,
         payload: publication.payload,

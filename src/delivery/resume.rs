@@ -15,6 +15,16 @@ pub struct Resumed {
     pub loss: Option<Loss>,
 }
 
+impl Resumed {
+    /// Where the client stood, if that is a position in this life of the session.
+    pub fn position(&self) -> Option<u64> {
+        match self.loss {
+            None => Some(self.seq),
+            Some(loss) => loss.range.map(|(from, _)| from - 1),
+        }
+    }
+}
+
 /// What cannot be recovered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Loss {

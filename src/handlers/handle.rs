@@ -41,6 +41,7 @@ pub struct NewMessage {
     pub(crate) key: Option<String>,
     pub(crate) reply_to: Option<String>,
     pub(crate) expires_in_ms: Option<u64>,
+    pub(crate) reliable: bool,
     pub(crate) payload: Vec<u8>,
 }
 
@@ -185,6 +186,7 @@ impl Handle {
             key: options.key.or(own_key),
             reply_to: options.reply_to,
             expires_in_ms: options.expires_in.map(whole_ms),
+            reliable: options.reliable,
             payload,
         })
     }

@@ -70,6 +70,8 @@ pub struct MessageOptions {
     pub reply_to: Option<String>,
     /// How long it is worth anything, at most `WEBSOCKET_MESSAGE_EXPIRY_TIME`; for ever if there is none.
     pub expires_in: Option<Duration>,
+    /// Whether it is held and sent again to each receiver that confirms messages, until that has confirmed it.
+    pub reliable: bool,
 }
 
 /// What a handler can do besides its own work. It is valid while the handler runs.

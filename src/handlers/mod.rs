@@ -6,6 +6,7 @@
 mod handle;
 mod message;
 mod registry;
+mod repeat;
 mod route;
 mod submit;
 mod workers;

@@ -18,6 +18,8 @@ pub struct Sender<'a> {
     pub row: Option<u32>,
     /// Whose mailbox orders it: the connection it came in by.
     pub mailbox: ConnId,
+    /// It came as a request that names its id, and may come again, whatever its members say.
+    pub is_request_with_id: bool,
 }
 
 impl Sender<'_> {
@@ -53,6 +55,7 @@ pub fn publish(
         reply_to: envelope.reply_to,
         meta: envelope.meta,
         expires_in_ms: envelope.expires_in_ms,
+        guarantee: envelope.guarantee(),
         payload: envelope.payload.unwrap_or(b"{}"),
     };
     match destination {

@@ -10,6 +10,7 @@ use rustc_hash::FxHashMap;
 use super::handle::{Command, Handle, NewMessage, Recipient};
 use super::message::Message;
 use super::registry::{HandlerFn, Registry, Role};
+use super::repeat::{identify, look_up, open_row, remember, remember_published};
 use super::route::{Sender, check_permission, find_open, open_personal, open_session, publish};
 use super::workers::{Held, Job, Workers};
 use crate::auth::Policy;
@@ -17,14 +18,16 @@ use crate::config::Config;
 use crate::config::limits::{JOBS_MAX, MAILBOX_MAX, TIMERS_PER_TICK};
 use crate::delivery::{Author, Delivery, OVERLOADED, Publication, Published};
 use crate::message::kind::is_reserved;
-use crate::message::{Envelope, ErrorCode, ProtocolError, Target};
-use crate::tables::ConnId;
+use crate::message::{Ack, Envelope, ErrorCode, Guarantee, ProtocolError, Target};
+use crate::tables::{ConnId, Counts};
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It was published.
     Published(Published),
+    /// It was published before, and how its receivers have confirmed it is perhaps known.
+    Repeated(Published, Option<Counts>),
     /// It waits for its handler, which answers.
     Handled,
 }
@@ -38,10 +41,13 @@ struct Running {
     row: Option<ConnId>,
     is_service: bool,
     mailbox: ConnId,
-    ack: bool,
+    ack: Ack,
+    reliable: bool,
     echo: Option<bool>,
     to: Option<OwnedTarget>,
     expires_in_ms: Option<u64>,
+    /// What the message is remembered by.
+    memory: Option<u128>,
     relayed: Published,
 }
 
@@ -142,6 +148,27 @@ impl Handlers {
             return Err(ErrorCode::ReservedType.into());
         }
         delivery.check_expiry(envelope.expires_in_ms)?;
+        let Some(identifier) = identify(delivery, sender, envelope, id) else {
+            return self.take(delivery, policy, sender, envelope, id, None);
+        };
+        if let Some(outcome) = look_up(delivery, sender, envelope, identifier)? {
+            return Ok(outcome);
+        }
+        let result = self.take(delivery, policy, sender, envelope, id, Some(identifier.memory));
+        remember(delivery, identifier.memory, &result);
+        result
+    }
+
+    /// Takes a message that was not seen before.
+    fn take(
+        &mut self,
+        delivery: &mut Delivery,
+        policy: &dyn Policy,
+        sender: &Sender<'_>,
+        envelope: &Envelope<'_>,
+        id: &str,
+        memory: Option<u128>,
+    ) -> Result<Outcome, ProtocolError> {
         if !self.registry.concerns(envelope.kind) {
             return publish(delivery, policy, sender, envelope, id).map(Outcome::Published);
         }
@@ -154,7 +181,8 @@ impl Handlers {
         let message = self.owned_message(delivery, sender, envelope, id);
         let held = Arc::new(self.hold(delivery, &message)?);
         let job = Job::new(self.take_job_id(), run, message, held);
-        self.enqueue(delivery, running(delivery, sender, envelope, job, Role::Handler))?;
+        let running = Running { memory, ..running(delivery, sender, envelope, job, Role::Handler) };
+        self.enqueue(delivery, running)?;
         self.observe(delivery, sender, envelope, id);
         Ok(Outcome::Handled)
     }
@@ -333,17 +361,15 @@ impl Handlers {
         }
         if panicked {
             answer_error(delivery, &running, &ErrorCode::Internal.into());
-        } else if running.ack
-            && let Some(slot) = row_of(delivery, &running)
-        {
-            delivery.send_ack(slot, &running.job.message.id, running.relayed);
+        } else {
+            answer_done(delivery, &running);
         }
         self.advance(delivery, running.mailbox);
     }
 
     fn reply(&self, delivery: &mut Delivery, job: u64, message: &NewMessage) {
         let handled = self.running.get(&job).filter(|running| running.role == Role::Handler);
-        let Some(slot) = handled.and_then(|running| row_of(delivery, running)) else {
+        let Some(slot) = handled.and_then(|running| row_to_answer(delivery, running)) else {
             return; // nobody is left to answer
         };
         let id = message.id.clone().unwrap_or_else(|| delivery.new_id());
@@ -370,6 +396,7 @@ impl Handlers {
             payload: Some(&message.payload),
             key: message.key.as_deref(),
             ack: running.ack,
+            reliable: running.reliable,
             to,
             echo: running.echo,
             reply_to: message.reply_to.as_deref(),
@@ -381,9 +408,10 @@ impl Handlers {
             is_service: running.is_service,
             row: row_of(delivery, running),
             mailbox: running.mailbox,
+            is_request_with_id: false,
         };
         let published = publish(delivery, policy, &sender, &envelope, &message.id)?;
-        running.relayed = published;
+        abandon(delivery, std::mem::replace(&mut running.relayed, published));
         Ok(published)
     }
 }
@@ -400,21 +428,52 @@ fn running(delivery: &Delivery, sender: &Sender<'_>, envelope: &Envelope<'_>, jo
         is_service: sender.is_service,
         mailbox: sender.mailbox,
         ack: envelope.ack,
+        reliable: envelope.reliable,
         echo: envelope.echo,
         to,
         expires_in_ms: envelope.expires_in_ms,
+        memory: None,
         relayed: Published::default(),
     }
 }
 
 fn row_of(delivery: &Delivery, running: &Running) -> Option<u32> {
-    let slot = delivery.tables.connections.slot(running.row?)?;
-    delivery.tables.connections.state(slot).is_open().then_some(slot)
+    open_row(delivery, running.row?)
+}
+
+/// Where a handler's answers go: to the sender, or if that is gone, to who has sent the message again and waits.
+fn row_to_answer(delivery: &Delivery, running: &Running) -> Option<u32> {
+    let waiting = running.memory.map_or(&[][..], |memory| delivery.tables.dedup.waiting(memory));
+    row_of(delivery, running).or_else(|| waiting.iter().find_map(|&connection| open_row(delivery, connection)))
+}
+
+/// A handler has ended: who asked gets its `ack`, and so does who has sent the message again meanwhile.
+fn answer_done(delivery: &mut Delivery, running: &Running) {
+    let published = running.relayed;
+    let again = running.memory.map_or(Vec::new(), |memory| remember_published(delivery, memory, published));
+    let first = running.row.filter(|_| running.ack != Ack::Nothing);
+    for connection in first.into_iter().chain(again) {
+        if let Some(slot) = open_row(delivery, connection) {
+            delivery.answer_published(slot, &running.job.message.id, running.ack, published, None);
+        }
+    }
+    abandon(delivery, published);
+}
+
+/// Who is to be told of the outcome is known.
+fn abandon(delivery: &mut Delivery, published: Published) {
+    if let Some(outcome) = published.outcome {
+        delivery.tables.in_flight.outcomes.abandon(outcome);
+    }
 }
 
 fn answer_error(delivery: &mut Delivery, running: &Running, error: &ProtocolError) {
-    if let Some(slot) = row_of(delivery, running) {
-        delivery.send_error(slot, Some(&running.job.message.id), error);
+    abandon(delivery, running.relayed);
+    let again = running.memory.map_or(Vec::new(), |memory| delivery.tables.dedup.forget(memory));
+    for connection in running.row.into_iter().chain(again) {
+        if let Some(slot) = open_row(delivery, connection) {
+            delivery.send_error(slot, Some(&running.job.message.id), error);
+        }
     }
 }
 
@@ -428,6 +487,7 @@ fn publication_of<'a>(message: &'a NewMessage, id: &'a str) -> Publication<'a> {
         reply_to: message.reply_to.as_deref(),
         meta: None,
         expires_in_ms: message.expires_in_ms,
+        guarantee: if message.reliable { Guarantee::Retried } else { Guarantee::Once },
         payload: &message.payload,
     }
 }

@@ -10,7 +10,7 @@ use simd_json::{Buffers, INPUT_PADDING, Node, StaticNode, Tape, fill_tape_padded
 
 use super::kind::{OPERATION_PREFIX, is_type_name};
 use super::timestamp::is_rfc3339;
-use super::{ErrorCode, Priority, ProtocolError};
+use super::{Ack, ErrorCode, Guarantee, Priority, ProtocolError};
 use crate::config::limits::{
     ID_BYTES_MAX, KEY_BYTES_MAX, META_BYTES_MAX, PAYLOAD_DEPTH_MAX, SCRATCH_BYTES_KEPT, SESSION_BYTES_MAX,
     UNKNOWN_MEMBERS_MAX,
@@ -40,8 +40,10 @@ pub struct Envelope<'a> {
     pub payload: Option<&'a [u8]>,
     /// What it replaces; an operation's `operationId` if it has no key of its own.
     pub key: Option<&'a str>,
-    /// Whether its sender wants to know that it was published.
-    pub ack: bool,
+    /// What its sender wants to be told of it.
+    pub ack: Ack,
+    /// Whether it is held and sent again to those that confirm; `ack` may imply it.
+    pub reliable: bool,
     /// A user or connection instead of a session.
     pub to: Option<Target<'a>>,
     /// Whether the sender gets it too; `None` for the connection's default.
@@ -52,6 +54,13 @@ pub struct Envelope<'a> {
     pub meta: Option<&'a [u8]>,
     /// How long it is worth anything.
     pub expires_in_ms: Option<u64>,
+}
+
+impl Envelope<'_> {
+    /// How far the server goes for it.
+    pub const fn guarantee(&self) -> Guarantee {
+        Guarantee::of(self.ack, self.reliable)
+    }
 }
 
 /// What kind of object is expected.
@@ -300,7 +309,8 @@ impl<'a> Reader<'_, 'a> {
             session_id: None,
             payload: None,
             key: None,
-            ack: false,
+            ack: Ack::Nothing,
+            reliable: false,
             to: None,
             echo: None,
             reply_to: None,
@@ -360,8 +370,7 @@ impl<'a> Reader<'_, 'a> {
             }
             Member::Key => envelope.key = Some(self.bounded(at, KEY_BYTES_MAX).ok_or(BAD_KEY)?),
             Member::Ack => envelope.ack = self.ack(at)?,
-            Member::Reliable if self.boolean(at) == Some(false) => {}
-            Member::Reliable => return Err(NOT_YET_RELIABLE),
+            Member::Reliable => envelope.reliable = self.boolean(at).ok_or(BAD_RELIABLE)?,
             Member::To => envelope.to = Some(self.target(at).ok_or(BAD_TO)?),
             Member::Echo => envelope.echo = Some(self.boolean(at).ok_or(BAD_ECHO)?),
             Member::ReplyTo => envelope.reply_to = Some(self.bounded(at, ID_BYTES_MAX).ok_or(BAD_REPLY_TO)?),
@@ -424,10 +433,12 @@ impl<'a> Reader<'_, 'a> {
         }
     }
 
-    fn ack(&self, at: usize) -> Result<bool, ProtocolError> {
-        match self.text(at) {
-            Some("delivered") => Err(NOT_YET_DELIVERED),
-            _ => self.boolean(at).ok_or(BAD_ACK),
+    fn ack(&self, at: usize) -> Result<Ack, ProtocolError> {
+        match (self.text(at), self.boolean(at)) {
+            (Some("delivered"), _) => Ok(Ack::Delivered),
+            (_, Some(true)) => Ok(Ack::Published),
+            (_, Some(false)) => Ok(Ack::Nothing),
+            _ => Err(BAD_ACK),
         }
     }
 
@@ -538,7 +549,10 @@ pub const BAD_SESSION: ProtocolError = ProtocolError::bad_field(
     "sessionId must be a string of 1 to 255 bytes without control characters or a leading @.",
 );
 const BAD_KEY: ProtocolError = ProtocolError::bad_field("key", "key must be a string of 1 to 128 bytes.");
-const BAD_ACK: ProtocolError = ProtocolError::bad_field("ack", "ack must be true or false.");
+/// What is wrong with an `ack`.
+pub const BAD_ACK: ProtocolError = ProtocolError::bad_field("ack", "ack must be true, false or \"delivered\".");
+/// What is wrong with a `reliable`.
+pub const BAD_RELIABLE: ProtocolError = ProtocolError::bad_field("reliable", "reliable must be true or false.");
 const BAD_TO: ProtocolError =
     ProtocolError::bad_field("to", "to must be an object with one member, userId or connectionId.");
 const BAD_ECHO: ProtocolError = ProtocolError::bad_field("echo", "echo must be true or false.");
@@ -548,10 +562,6 @@ const BAD_META: ProtocolError =
 const MISSING_ID: ProtocolError = ProtocolError::bad_field("id", "id is missing.");
 const MISSING_TYPE: ProtocolError = ProtocolError::bad_field("type", "type is missing.");
 const MISSING_PAYLOAD: ProtocolError = ProtocolError::bad_field("payload", "payload is missing.");
-const NOT_YET_RELIABLE: ProtocolError =
-    ProtocolError::bad_field("reliable", "reliable is not offered by this version; it may only be false.");
-const NOT_YET_DELIVERED: ProtocolError =
-    ProtocolError::bad_field("ack", "ack \"delivered\" is not offered by this version; use true.");
 /// Of a time that is no number of milliseconds.
 pub const BAD_EXPIRES_IN: ProtocolError =
     ProtocolError::bad_field("expiresIn", "expiresIn must be a whole number of milliseconds, at least 1.");
@@ -592,11 +602,27 @@ mod tests {
         assert_eq!(envelope.session_id, Some("s 1"));
         assert_eq!(envelope.payload, Some(&br#"{"a" : [1, "\u00e9\\"] , "b":{}}"#[..]));
         assert_eq!(envelope.key, Some("k"));
-        assert!(envelope.ack);
+        assert_eq!(envelope.ack, Ack::Published);
         assert_eq!(envelope.to, Some(Target::User("u")));
         assert_eq!(envelope.echo, Some(false));
         assert_eq!(envelope.reply_to, Some("r"));
         assert_eq!(envelope.meta, Some(&br#"{"a":1,"b":"x"}"#[..]));
+    }
+
+    #[test]
+    fn what_a_sender_asks_for_is_read() {
+        let mut decoder = Decoder::default();
+        for (members, ack, guarantee) in [
+            (r#""ack":false"#, Ack::Nothing, Guarantee::Once),
+            (r#""ack":true"#, Ack::Published, Guarantee::Once),
+            (r#""reliable":true"#, Ack::Nothing, Guarantee::Retried),
+            (r#""ack":true,"reliable":true"#, Ack::Published, Guarantee::Retried),
+            (r#""ack":"delivered","reliable":false"#, Ack::Delivered, Guarantee::Reported),
+        ] {
+            let frame = format!(r#"{{"id":"m","type":"t",{members},"payload":1}}"#);
+            let envelope = decoder.decode(frame.as_bytes(), SHAPE).unwrap();
+            assert_eq!((envelope.ack, envelope.guarantee()), (ack, guarantee), "{members}");
+        }
     }
 
     #[test]
@@ -702,8 +728,7 @@ mod tests {
             (with(&format!(r#""sessionId":"{}""#, "x".repeat(256))), "sessionId"),
             (with(&format!(r#""key":"{long}""#)), "key"),
             (with(r#""ack":"yes""#), "ack"),
-            (with(r#""ack":"delivered""#), "ack"),
-            (with(r#""reliable":true"#), "reliable"),
+            (with(r#""reliable":1"#), "reliable"),
             (with(r#""to":{}"#), "to"),
             (with(r#""to":{"userId":"a","connectionId":"b"}"#), "to"),
             (with(r#""to":{"connectionId":"short"}"#), "to"),

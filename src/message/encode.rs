@@ -23,6 +23,8 @@ pub struct Outgoing<'a> {
     pub from: Option<&'a str>,
     /// What a newer message of the same session and type replaces.
     pub key: Option<&'a str>,
+    /// Whether its receivers are asked to confirm it.
+    pub ack: bool,
     /// The id of the message this one answers.
     pub reply_to: Option<&'a str>,
     /// A flat JSON object, passed on.
@@ -62,6 +64,9 @@ impl Outgoing<'_> {
         }
         if let Some(key) = self.key {
             write_text_member(out, b",\"key\":", key);
+        }
+        if self.ack {
+            out.extend_from_slice(b",\"ack\":true");
         }
         if let Some(reply_to) = self.reply_to {
             write_text_member(out, b",\"replyTo\":", reply_to);
@@ -171,6 +176,7 @@ mod tests {
             seq: None,
             from: None,
             key: None,
+            ack: false,
             reply_to: None,
             meta: None,
             payload: b" {\"x\" : 1} ",
@@ -185,12 +191,13 @@ mod tests {
         message.seq = Some(42);
         message.from = Some("u");
         message.key = Some("k");
+        message.ack = true;
         message.reply_to = Some("r");
         message.meta = Some(b"{\"t\":1}");
         let mut out = Vec::new();
         message.encode(&mut out);
         assert!(String::from_utf8(out).unwrap().contains(
-            r#""low","sessionId":"s","seq":42,"from":"u","key":"k","replyTo":"r","meta":{"t":1},"payload":"#
+            r#""low","sessionId":"s","seq":42,"from":"u","key":"k","ack":true,"replyTo":"r","meta":{"t":1},"payload":"#
         ));
     }
 }

@@ -55,6 +55,7 @@ error_table! {
     Forbidden "forbidden" 403 Some(4503), false, "This is not allowed.";
     SessionForbidden "session_forbidden" 403 Some(4503), false, "This session is not open to this user.";
     NotFound "not_found" 404 None, false, "There is nothing here.";
+    IdReused "id_reused" 409 None, false, "This id was used for another message a short while ago.";
     TooLarge "too_large" 413 None, false, "The message is larger than the limit.";
     RateLimited "rate_limited" 429 Some(4029), true, "Too many at once.";
     Internal "internal" 500 Some(1011), true, "Something failed inside the server.";

@@ -6,6 +6,7 @@
 pub mod decode;
 pub mod encode;
 pub mod error;
+pub mod guarantee;
 pub mod kind;
 pub mod system;
 pub mod timestamp;
@@ -13,4 +14,5 @@ pub mod timestamp;
 pub use decode::{Decoder, Envelope, Target};
 pub use encode::Outgoing;
 pub use error::{Close, ErrorCode, ProtocolError};
+pub use guarantee::{Ack, Guarantee};
 pub use kind::{MessageType, Priority};

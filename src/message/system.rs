@@ -1,4 +1,4 @@
-//! The payloads of system messages a client sends: `authentication`, `hashi:join`, `hashi:leave`.
+//! The payloads of system messages a client sends: `authentication`, `hashi:join`, `hashi:leave`, `ack`.
 //!
 //! They are rare, so clarity goes before speed. What a client says of its positions is taken leniently: a claim that cannot
 //! be is answered like one that is too old, not with an error.
@@ -19,6 +19,8 @@ pub struct Features {
     pub resume: bool,
     /// Several messages in one frame, as a JSON array.
     pub batch: bool,
+    /// It confirms reliable messages.
+    pub ack: bool,
 }
 
 impl Features {
@@ -30,6 +32,7 @@ impl Features {
                 FEATURE_HEARTBEAT => features.heartbeat = true,
                 FEATURE_RESUME => features.resume = true,
                 FEATURE_BATCH => features.batch = true,
+                FEATURE_ACK => features.ack = true,
                 _ => {}
             }
         }
@@ -37,14 +40,20 @@ impl Features {
     }
 
     /// The name of each feature, and whether it is on.
-    pub const fn named(&self) -> [(&'static str, bool); 3] {
-        [(FEATURE_HEARTBEAT, self.heartbeat), (FEATURE_RESUME, self.resume), (FEATURE_BATCH, self.batch)]
+    pub const fn named(&self) -> [(&'static str, bool); 4] {
+        [
+            (FEATURE_HEARTBEAT, self.heartbeat),
+            (FEATURE_RESUME, self.resume),
+            (FEATURE_BATCH, self.batch),
+            (FEATURE_ACK, self.ack),
+        ]
     }
 }
 
 const FEATURE_HEARTBEAT: &str = "heartbeat";
 const FEATURE_RESUME: &str = "resume";
 const FEATURE_BATCH: &str = "batch";
+const FEATURE_ACK: &str = "ack";
 
 /// Where a client says it stands in a session. A member that cannot be what it should is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -119,6 +128,17 @@ pub fn parse_join(payload: &[u8]) -> Result<Join, ProtocolError> {
     Ok(Join { session_id, resume })
 }
 
+/// Reads an `ack` payload: the ids of the messages that its sender has handled.
+///
+/// # Errors
+/// `bad_message` that names the member.
+pub fn parse_ack(payload: &[u8]) -> Result<Vec<String>, ProtocolError> {
+    let mut copy = payload.to_vec();
+    let value = parse_object(&mut copy)?;
+    let list = value.get_array("ids").ok_or(BAD_IDS)?;
+    list.iter().map(|id| id.as_str().map(str::to_owned).ok_or(BAD_IDS)).collect()
+}
+
 fn parse_resume(value: &BorrowedValue<'_>) -> Result<Resume, ProtocolError> {
     value.as_object().ok_or(BAD_RESUME)?;
     let positions = optional(value, "positions").map_or(Ok(Vec::new()), parse_positions)?;
@@ -160,6 +180,7 @@ pub const BAD_TOKEN: ProtocolError = ProtocolError::bad_field("payload.token", "
 const BAD_ECHO: ProtocolError = ProtocolError::bad_field("payload.echo", "echo must be true or false.");
 const BAD_FEATURES: ProtocolError =
     ProtocolError::bad_field("payload.features", "features must be an array of strings.");
+const BAD_IDS: ProtocolError = ProtocolError::bad_field("payload.ids", "ids must be an array of strings.");
 const BAD_RESUME: ProtocolError = ProtocolError::bad_field("payload.resume", "resume must be an object.");
 const BAD_POSITIONS: ProtocolError =
     ProtocolError::bad_field("payload.resume.positions", "positions must be an array of at most 256 named sessions.");
@@ -183,7 +204,7 @@ mod tests {
             Ok(Authentication {
                 token: Some("t".into()),
                 session_id: Some("s".into()),
-                features: Features { heartbeat: true, ..Features::default() },
+                features: Features { heartbeat: true, ack: true, ..Features::default() },
                 echo: false,
                 resume: None,
             })
@@ -205,6 +226,15 @@ mod tests {
         assert_eq!(bad(r#"{"token":"t","resume":{"positions":[{"seq":1}]}}"#), "payload.resume.positions");
         assert_eq!(parse_join(b"{}").unwrap_err().field.unwrap(), "payload.sessionId");
         assert_eq!(parse_join(br#"{"sessionId":"s","resume":7}"#).unwrap_err().field.unwrap(), "payload.resume");
+    }
+
+    #[test]
+    fn reads_the_ids_of_an_ack() {
+        assert_eq!(parse_ack(br#"{"ids":["a","b","a"],"more":1}"#).unwrap(), ["a", "b", "a"]);
+        assert_eq!(parse_ack(br#"{"ids":[]}"#), Ok(Vec::new()));
+        for bad in ["{}", r#"{"ids":"a"}"#, r#"{"ids":[1]}"#, r#"{"ids":null}"#] {
+            assert_eq!(parse_ack(bad.as_bytes()).unwrap_err().field, Some("payload.ids"), "{bad}");
+        }
     }
 
     #[test]

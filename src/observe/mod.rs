@@ -41,8 +41,6 @@ pub struct Metrics {
     pub closed: u64,
     /// Text messages received on message connections.
     pub messages_in: u64,
-    /// `ack` messages that confirmed nothing.
-    pub ignored_acks: u64,
     /// Bytes read.
     pub bytes_in: u64,
     /// Bytes written.
@@ -80,7 +78,6 @@ impl Default for Metrics {
             closed_by_server: 0,
             closed: 0,
             messages_in: 0,
-            ignored_acks: 0,
             bytes_in: 0,
             bytes_out: 0,
             writes: 0,

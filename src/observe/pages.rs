@@ -40,6 +40,7 @@ type Counter = (&'static str, &'static str, &'static str, u64);
 
 fn counters(o: Overview<'_>) -> Vec<Counter> {
     let (m, d, h) = (o.metrics, &o.delivery.totals, &o.handlers.totals);
+    let f = &o.delivery.tables.in_flight.totals;
     vec![
         ("accepted", "hashi_sockets_accepted_total", "Sockets accepted.", m.accepted),
         ("refused", "hashi_refused_total", "Sockets and upgrades refused at a limit or while draining.", m.refused),
@@ -57,7 +58,22 @@ fn counters(o: Overview<'_>) -> Vec<Counter> {
         ("closed", "hashi_sockets_closed_total", "Sockets closed.", m.closed),
         ("closedByServer", "hashi_closed_by_server_total", "WebSocket closes begun here.", m.closed_by_server),
         ("messagesIn", "hashi_messages_received_total", "Messages received over WebSocket.", m.messages_in),
-        ("ignoredAcks", "hashi_ignored_acks_total", "Confirmations of nothing.", m.ignored_acks),
+        ("confirmed", "hashi_confirmed_total", "Copies of reliable messages that were confirmed.", f.confirmed),
+        ("givenUp", "hashi_given_up_total", "Copies of reliable messages that were given up.", f.expired),
+        (
+            "unconfirmable",
+            "hashi_unconfirmable_total",
+            "Copies of reliable messages for clients that do not confirm.",
+            f.unconfirmable,
+        ),
+        ("retries", "hashi_retries_total", "Copies of reliable messages that were sent again.", f.retries),
+        ("ignoredAcks", "hashi_ignored_acks_total", "Confirmations of nothing.", d.ignored_acks),
+        (
+            "repeated",
+            "hashi_messages_repeated_total",
+            "Messages that came again and were not handled again.",
+            o.delivery.tables.dedup.repeated(),
+        ),
         ("published", "hashi_messages_published_total", "Messages that took a position in a session.", d.published),
         ("queued", "hashi_messages_queued_total", "Copies put into queues.", d.queued),
         ("conflated", "hashi_messages_conflated_total", "Copies replaced by a newer one of their key.", d.conflated),
@@ -139,6 +155,11 @@ fn figures(o: Overview<'_>) -> Value {
             "tickets": tables.tickets.len(),
         },
         "held": tables.held.len(),
+        "confirmation": {
+            "inFlight": tables.in_flight.len(),
+            "outcomes": tables.in_flight.outcomes.len(),
+            "rememberedIds": tables.dedup.len(),
+        },
         "commandsWaiting": o.commands_waiting,
         "handlers": {
             "pending": o.handlers.pending(),
@@ -254,6 +275,9 @@ fn gauges(out: &mut String, o: Overview<'_>) {
         ("hashi_held_messages", "Messages that are held back.", tables.held.len()),
         ("hashi_departed", "Ended connections that a client may go on for.", tables.departed.len()),
         ("hashi_tickets", "Tickets that may be used.", tables.tickets.len()),
+        ("hashi_in_flight", "Copies of reliable messages that are not confirmed.", tables.in_flight.len()),
+        ("hashi_outcomes", "Messages whose confirmations are counted.", tables.in_flight.outcomes.len()),
+        ("hashi_remembered_ids", "Ids that are remembered.", tables.dedup.len()),
         ("hashi_stored_messages", "Messages stored.", tables.messages.len()),
         ("hashi_stored_bytes", "Bytes of stored messages.", tables.messages.used_bytes()),
         ("hashi_input_bytes", "Bytes of unfinished input.", tables.connections.input_bytes()),

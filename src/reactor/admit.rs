@@ -3,13 +3,14 @@
 use super::Core;
 use crate::auth::{Identity, Principal};
 use crate::config::limits::{RECONNECT_MAX_MS, RECONNECT_MIN_MS};
-use crate::delivery::{Answer, Loss};
+use crate::delivery::{Answer, Loss, Resumed};
 use crate::message::encode::{write_json_string, write_number};
 use crate::message::system::{Authentication, BAD_TOKEN, Features, Resume, parse_authentication};
 use crate::message::timestamp::format_timestamp;
 use crate::message::{Close, Envelope, ErrorCode, MessageType, ProtocolError};
 use crate::rest::listen::{bound_session, redeem};
 use crate::tables::connections::NEVER;
+use crate::tables::in_flight::Due;
 use crate::tables::owed::Reason;
 use crate::tables::sessions::PERSONAL_PREFIX;
 use crate::tables::{SessionId, State};
@@ -29,7 +30,24 @@ pub(super) struct Welcome {
     pub(super) session: Option<String>,
     /// The payload of the answer.
     pub(super) payload: Vec<u8>,
-    /// What it has lost, by session name.
+    /// What became of its claims.
+    pub(super) recovery: Recovery,
+}
+
+/// What a client starts with.
+pub(super) struct Admitted {
+    /// The session that it asked for.
+    pub(super) session: Option<SessionId>,
+    /// What the connection that it goes on for has not confirmed.
+    pub(super) in_flight: Vec<Due>,
+}
+
+/// What became of a client's claims.
+#[derive(Default)]
+pub(super) struct Recovery {
+    /// By session.
+    pub(super) resumed: Vec<(SessionId, Resumed)>,
+    /// By the name of a session, whether there is such a session or not.
     pub(super) losses: Vec<(String, Loss)>,
 }
 
@@ -38,12 +56,13 @@ impl Core {
         let mut request = parse_request(envelope)?;
         let credential = self.credential(slot, &mut request)?;
         match self.admit_user(slot, credential, &mut request) {
-            Ok(session) => {
+            Ok(Admitted { session, in_flight }) => {
                 self.metrics.authenticated += 1;
-                let losses = self.welcome(slot, envelope.id, session, request.resume.as_ref());
-                for (name, loss) in losses {
+                let recovery = self.welcome(slot, envelope.id, session, request.resume.as_ref());
+                for (name, loss) in recovery.losses {
                     self.delivery.send_gap(slot, &name, loss.range, loss.reason);
                 }
+                self.delivery.continue_in_flight(slot, in_flight, &recovery.resumed);
             }
             Err(error) => {
                 self.metrics.authentication_failures += 1;
@@ -70,7 +89,7 @@ impl Core {
         slot: u32,
         credential: Credential,
         request: &mut Authentication,
-    ) -> Result<Option<SessionId>, ProtocolError> {
+    ) -> Result<Admitted, ProtocolError> {
         if self.draining.is_some() {
             return Err(ErrorCode::Draining.into());
         }
@@ -92,7 +111,7 @@ impl Core {
         state: State,
         identity: &Identity,
         request: &Authentication,
-    ) -> Result<Option<SessionId>, ProtocolError> {
+    ) -> Result<Admitted, ProtocolError> {
         self.check_user_room(identity)?;
         let name = request.session_id.as_deref();
         let user = Principal { user_id: &identity.user_id, is_service: identity.is_service };
@@ -102,10 +121,10 @@ impl Core {
         let personal = self.delivery.open_session(&format!("{PERSONAL_PREFIX}{}", identity.user_id))?;
         self.delivery.tables.sessions.join(slot, personal);
         self.open_row(slot, state, personal, identity.is_service, request);
-        if let Some(connection_id) = request.resume.as_ref().and_then(|resume| resume.connection_id) {
-            self.take_over(slot, personal, connection_id);
-        }
-        name.map(|name| self.join_session(slot, name)).transpose()
+        let old = request.resume.as_ref().and_then(|resume| resume.connection_id);
+        let in_flight = old.map_or(Vec::new(), |connection_id| self.take_over(slot, personal, connection_id));
+        let session = name.map(|name| self.join_session(slot, name)).transpose()?;
+        Ok(Admitted { session, in_flight })
     }
 
     fn check_user_room(&self, identity: &Identity) -> Result<(), ProtocolError> {
@@ -137,8 +156,8 @@ impl Core {
     }
 
     /// The row goes on for another connection of its user, living or ended: in its sessions, where it still may be in
-    /// them. Whoever asks for another's, or for one that nobody knows, gets nothing.
-    fn take_over(&mut self, slot: u32, personal: SessionId, connection_id: u128) {
+    /// them. Whoever asks for another's, or for one that nobody knows, gets nothing. What it has not confirmed comes out.
+    fn take_over(&mut self, slot: u32, personal: SessionId, connection_id: u128) -> Vec<Due> {
         if let Some(old) = self.delivery.tables.connections.find(connection_id)
             && old != slot
             && self.delivery.tables.connections.profile(old).personal == Some(personal)
@@ -148,12 +167,13 @@ impl Core {
         }
         let tables = &mut self.delivery.tables;
         let Some(departure) = tables.departed.take(connection_id, personal) else {
-            return;
+            return Vec::new();
         };
         self.metrics.takeovers += 1;
-        for key in departure.keys {
+        for &key in &departure.keys {
             tables.connections.add_alias(slot, key);
         }
+        let in_flight = self.delivery.adopt_in_flight(slot, &departure.keys);
         for id in departure.sessions {
             if self.delivery.tables.sessions.is_alive(id) {
                 let name = self.delivery.tables.sessions.name(id).to_owned();
@@ -162,6 +182,7 @@ impl Core {
                 }
             }
         }
+        in_flight
     }
 
     /// Again on a live connection: it refreshes the token, and nothing else may change.
@@ -194,12 +215,12 @@ impl Core {
         reply_to: Option<&str>,
         session: Option<SessionId>,
         resume: Option<&Resume>,
-    ) -> Vec<(String, Loss)> {
-        let Welcome { session, payload, losses } = self.prepare_welcome(slot, session, resume);
+    ) -> Recovery {
+        let Welcome { session, payload, recovery } = self.prepare_welcome(slot, session, resume);
         let name = session.as_deref();
         let answer = Answer { kind: MessageType::AUTHENTICATION, reply_to, session_id: name, payload: &payload };
         self.delivery.answer(slot, &answer);
-        losses
+        recovery
     }
 
     /// Lets the client go on where it asks to; what to tell it.
@@ -209,7 +230,7 @@ impl Core {
         session: Option<SessionId>,
         resume: Option<&Resume>,
     ) -> Welcome {
-        let (positions, losses) = self.positions(slot, resume);
+        let (positions, recovery) = self.positions(slot, resume);
         let payload = self.welcome_payload(slot, session, &positions);
         let tables = &self.delivery.tables;
         let name = session.map(|id| tables.sessions.name(id).to_owned());
@@ -219,19 +240,19 @@ impl Core {
             self.user_id(slot),
             name.as_deref().unwrap_or("")
         );
-        Welcome { session: name, payload, losses }
+        Welcome { session: name, payload, recovery }
     }
 
-    /// The positions of a welcome as JSON, and what the client has lost. Claims to sessions that the row is not in are
+    /// The positions of a welcome as JSON, and what became of the client's claims. Claims to sessions that the row is not in are
     /// answered as lost, whether there is such a session or not.
-    fn positions(&mut self, slot: u32, resume: Option<&Resume>) -> (Vec<u8>, Vec<(String, Loss)>) {
+    fn positions(&mut self, slot: u32, resume: Option<&Resume>) -> (Vec<u8>, Recovery) {
         let claims = resume.map_or(&[][..], |resume| &resume.positions);
         let personal = self.delivery.tables.connections.profile(slot).personal;
         let sessions = &self.delivery.tables.sessions;
         let others = sessions.of_connection(slot).filter(|id| Some(*id) != personal);
         let joined: Vec<SessionId> = others.chain(personal).collect();
         let mut out = Vec::new();
-        let mut losses = Vec::new();
+        let mut recovery = Recovery::default();
         for &id in &joined {
             let name = self.delivery.tables.sessions.name(id).to_owned();
             let claim = claims.iter().find(|(claimed, _)| *claimed == name).map(|(_, claim)| claim);
@@ -239,7 +260,8 @@ impl Core {
             let seq = resumed.map_or(self.delivery.tables.sessions.head(id), |resumed| resumed.seq);
             separate(&mut out);
             self.write_position(&mut out, id, seq, resumed.map(|resumed| resumed.loss.is_none()));
-            losses.extend(resumed.and_then(|resumed| resumed.loss).map(|loss| (name, loss)));
+            recovery.resumed.extend(resumed.map(|resumed| (id, resumed)));
+            recovery.losses.extend(resumed.and_then(|resumed| resumed.loss).map(|loss| (name, loss)));
         }
         let sessions = &self.delivery.tables.sessions;
         for (name, _) in claims.iter().filter(|(name, _)| !joined.iter().any(|&id| sessions.name(id) == name)) {
@@ -247,9 +269,9 @@ impl Core {
             out.extend_from_slice(b"{\"sessionId\":");
             write_json_string(&mut out, name);
             out.extend_from_slice(b",\"epoch\":null,\"seq\":null,\"recovered\":false}");
-            losses.push((name.clone(), Loss { range: None, reason: Reason::UnknownEpoch }));
+            recovery.losses.push((name.clone(), Loss { range: None, reason: Reason::UnknownEpoch }));
         }
-        (out, losses)
+        (out, recovery)
     }
 
     fn welcome_payload(&self, slot: u32, session: Option<SessionId>, positions: &[u8]) -> Vec<u8> {

@@ -5,7 +5,7 @@ use super::{Core, Reactor};
 use crate::config::limits::{FLUSH_DEADLINE_MS, LINGER_MS};
 use crate::message::{Close, Priority};
 use crate::tables::State;
-use crate::tables::connections::{Closing, NEVER};
+use crate::tables::connections::{Closing, NEVER, key_of};
 use crate::tables::departed::Departure;
 use crate::wire::events;
 use crate::wire::websocket::{Violation, write_close};
@@ -126,8 +126,9 @@ impl Core {
         self.arm(slot);
     }
 
-    /// The row leaves its sessions. Its client may go on with another connection.
+    /// The row leaves its sessions, and nothing waits for it any more. Its client may go on with another connection.
     fn depart(&mut self, slot: u32) {
+        self.cancel_waiting(slot);
         let now_ms = self.now_ms();
         let tables = &mut self.delivery.tables;
         tables.polls.remove(slot);
@@ -137,6 +138,7 @@ impl Core {
             let personal = profile.personal.expect("ok because an open row has a user");
             let sessions = tables.sessions.of_connection(slot).filter(|&id| id != personal).collect();
             let keys = tables.connections.keys(slot).collect();
+            tables.in_flight.park(key_of(profile.connection_id));
             tables.departed.insert(profile.connection_id, Departure { personal, sessions, keys }, now_ms);
             tables.outputs.end_feeding(slot, &tables.sessions);
         }

@@ -15,7 +15,9 @@ use crate::config::limits::{
 use crate::delivery::overflow::{QueueLimits, Verdict};
 use crate::message::Priority;
 use crate::tables::batch::Batch;
-use crate::tables::connections::NEVER;
+use crate::tables::connections::{NEVER, key_of};
+use crate::tables::in_flight::WriteTimes;
+use crate::tables::messages::Description;
 use crate::tables::{MessageId, Messages, State};
 
 /// The bytes of the last gathered batch and the messages they came from.
@@ -168,10 +170,21 @@ impl<N: Net, C: Clock> Reactor<N, C> {
 
     /// Takes what was written of the batch off the rings.
     pub(super) fn consume(&mut self, slot: u32, written: usize) {
-        let (tables, metrics, clock) = (&mut self.core.delivery.tables, &mut self.core.metrics, &mut self.clock);
+        let core = &mut self.core;
+        let (now_ms, life_ms) = (core.now_ms(), core.config.message_expiry_ms);
+        let (tables, metrics, clock) = (&mut core.delivery.tables, &mut core.metrics, &mut self.clock);
         let (mut done_ns, mut any_freed) = (0, false);
+        let (connections, in_flight) = (&tables.connections, &mut tables.in_flight);
         tables.outputs.consume(slot, &self.batch, written, &mut tables.messages, |messages, id| {
-            let published_ns = messages.description(id).published_ns;
+            let description = *messages.description(id);
+            let Description { published_ns, label, .. } = description;
+            if label != 0 {
+                let is_open = connections.state(slot) == State::Open;
+                let profile = connections.profile(slot);
+                let receiver = (key_of(profile.connection_id), slot);
+                let times = WriteTimes { now_ms, expires_ms: description.end_ms(life_ms) };
+                in_flight.note_written(id, receiver, is_open && profile.features.ack, times, messages);
+            }
             let released = messages.release_written(id);
             any_freed |= released.is_freed;
             if released.is_delivered && published_ns != 0 {

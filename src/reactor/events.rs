@@ -3,7 +3,7 @@
 //! A stream is a row like any other but for its bytes. They are made when a batch is written: frames become events, and the
 //! last one of a batch gets the row's cursor as its id. What the socket does not take of them is kept as it is.
 
-use super::admit::Welcome;
+use super::admit::{Admitted, Welcome};
 use super::net::{Clock, Net};
 use super::{Core, Reactor};
 use crate::config::limits::{BATCH_BYTES, BYTES_PER_WORK, EVENTS_COMMENT_MS, WORK_PER_REQUEST};
@@ -13,6 +13,7 @@ use crate::message::{MessageType, ProtocolError};
 use crate::rest::listen::Listener;
 use crate::rest::{Response, refusal, with_cors};
 use crate::tables::batch::Batch;
+use crate::tables::in_flight::Due;
 use crate::tables::{MessageId, SessionId, State};
 use crate::wire::cursor::{Place, write_cursor};
 use crate::wire::events::{COMMENT, CONTENT_TYPE, write_event};
@@ -84,7 +85,10 @@ impl Core {
         }
         let entered = self.check_room(slot).and_then(|()| self.enter_stream(slot, listener));
         match entered {
-            Ok(welcome) => self.begin_stream(slot, head, &welcome),
+            Ok((welcome, in_flight)) => {
+                self.begin_stream(slot, head, &welcome);
+                self.delivery.continue_in_flight(slot, in_flight, &welcome.recovery.resumed);
+            }
             Err(error) => {
                 self.metrics.refused += u64::from(error.code.is_temporary());
                 let response = refusal(&mut self.delivery, &error);
@@ -94,7 +98,7 @@ impl Core {
         }
     }
 
-    fn enter_stream(&mut self, slot: u32, listener: Listener) -> Result<Welcome, ProtocolError> {
+    fn enter_stream(&mut self, slot: u32, listener: Listener) -> Result<(Welcome, Vec<Due>), ProtocolError> {
         let resumes = listener.claims.is_some() || listener.connection_id.is_some();
         let resume = resumes
             .then(|| Resume { positions: listener.claims.unwrap_or_default(), connection_id: listener.connection_id });
@@ -105,8 +109,9 @@ impl Core {
             echo: true,
             resume,
         };
-        let session = self.enter(slot, State::Events, &listener.identity, &request)?;
-        Ok(self.prepare_welcome(slot, session, request.resume.as_ref()))
+        let Admitted { session, in_flight } = self.enter(slot, State::Events, &listener.identity, &request)?;
+        let welcome = self.prepare_welcome(slot, session, request.resume.as_ref());
+        Ok((welcome, in_flight))
     }
 
     /// The head and the welcome are one piece, so that nothing comes between them.
@@ -127,7 +132,7 @@ impl Core {
         self.delivery.tables.outputs.make_stream(slot);
         self.delivery.push_raw(slot, &bytes);
         self.delivery.work += WORK_PER_REQUEST + bytes.len() / BYTES_PER_WORK;
-        for (name, loss) in &welcome.losses {
+        for (name, loss) in &welcome.recovery.losses {
             self.delivery.send_gap(slot, name, loss.range, loss.reason);
         }
         self.delivery.tables.connections.times[slot as usize].heartbeat_ms = self.now_ms() + EVENTS_COMMENT_MS;

@@ -28,9 +28,11 @@ impl<N: Net, C: Clock> Reactor<N, C> {
         }
         core.delivery.release_held();
         core.delivery.expire_messages();
+        core.delivery.retry_due(TIMERS_PER_TICK);
         core.delivery.age(core.config.message_expiry_ms, TIMERS_PER_TICK);
         core.handlers.expire(&mut core.delivery);
         core.answer_polls();
+        core.report_outcomes();
     }
 }
 
@@ -96,6 +98,7 @@ impl Core {
 
     fn miss_deadline(&mut self, slot: u32, state: State) {
         match state {
+            State::Http if self.stop_waiting(slot) => {}
             State::Http => self.miss_request(slot),
             State::Joining => self.close(slot, Close::NOT_AUTHENTICATED),
             State::Open | State::Events | State::Echo => self.flush_and_close(slot),

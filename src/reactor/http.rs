@@ -23,6 +23,9 @@ const SUBPROTOCOLS: [&str; 1] = ["hashi.v1"];
 impl Core {
     /// Takes one request, or part of one.
     pub(super) fn take_request(&mut self, slot: u32, bytes: &[u8], decoder: &mut Decoder) -> Step {
+        if self.is_waiting(slot) {
+            return if bytes.is_empty() { Step::NeedsMore } else { Step::Held };
+        }
         if self.has_unread_answers(slot) {
             return Step::Held;
         }
@@ -148,7 +151,10 @@ impl Core {
     fn answer(&mut self, slot: u32, head: &Head<'_>, body: &[u8], decoder: &mut Decoder) {
         let mut services = self.services(slot);
         match rest::answer(&mut services, decoder, &Request { head, body }) {
-            Reply::Now(response) => self.respond(slot, head, response),
+            Reply::Now(mut response) => match response.wait.take() {
+                Some(wait) => self.wait_for_outcome(slot, head, response, wait),
+                None => self.respond(slot, head, response),
+            },
             Reply::Stream(listener) => self.open_stream(slot, head, *listener),
             Reply::Later(poll) => self.wait_for_message(slot, head, poll),
         }

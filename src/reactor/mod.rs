@@ -14,6 +14,7 @@ mod expire;
 mod http;
 mod mio_net;
 mod net;
+mod outcomes;
 mod polls;
 mod protocol;
 mod read;
@@ -24,9 +25,12 @@ mod websocket;
 use std::io;
 use std::time::Duration;
 
+use rustc_hash::FxHashMap;
+
 pub use mio_net::{MioNet, SystemClock, resolve};
 pub use net::{Clock, Net, Ready};
 
+use self::outcomes::Waiting;
 use self::read::ReadBuffer;
 use self::shutdown::Draining;
 use self::turns::{Turn, Turns};
@@ -68,6 +72,8 @@ pub(crate) struct Core {
     inbox: Inbox,
     /// Rows to read.
     turns: Turns,
+    /// By row: requests that wait for the outcome of what they have published.
+    waiting: FxHashMap<u32, Waiting>,
     /// Rows to free at the end of the tick.
     doomed: Vec<u32>,
     /// New connections may wait; `accept_not_before_ms` says from when on they are taken.
@@ -110,6 +116,7 @@ impl<N: Net, C: Clock> Reactor<N, C> {
             metrics: Metrics::default(),
             inbox: parts.inbox,
             turns: Turns::default(),
+            waiting: FxHashMap::default(),
             doomed: Vec::new(),
             accept_ready: true,
             accept_not_before_ms: 0,
@@ -248,6 +255,7 @@ impl Core {
         let tables = &self.delivery.tables;
         let due_ms = [
             tables.timers.next_due_ms(),
+            tables.in_flight.next_due_ms(),
             self.delivery.next_ageing_ms(self.config.message_expiry_ms),
             self.delivery.tables.held.next_end_ms(),
             self.handlers.next_deadline_ms(),
@@ -267,6 +275,7 @@ impl Core {
             || self.delivery.tables.outputs.is_dirty()
             || self.delivery.tables.polls.has_woken()
             || self.inbox.waiting() > 0
+            || self.delivery.tables.in_flight.outcomes.has_finished()
             || !self.doomed.is_empty()
     }
 

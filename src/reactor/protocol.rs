@@ -7,7 +7,7 @@ use crate::delivery::{Answer, Author, Resumed};
 use crate::handlers::{Outcome, Sender};
 use crate::message::decode::{DecodeError, Shape};
 use crate::message::encode::{write_json_string, write_number};
-use crate::message::system::{Join, parse_join};
+use crate::message::system::{Join, parse_ack, parse_join};
 use crate::message::timestamp::format_timestamp;
 use crate::message::{Close, Decoder, Envelope, ErrorCode, MessageType, ProtocolError};
 use crate::tables::{SessionId, State};
@@ -43,7 +43,8 @@ impl Core {
             MessageType::JOIN => self.join(slot, envelope),
             MessageType::LEAVE => self.leave(slot, envelope),
             MessageType::ACK => {
-                self.metrics.ignored_acks += 1; // no receiver is asked to confirm by this version
+                let ids = parse_ack(envelope.payload.unwrap_or_default())?;
+                self.delivery.totals.ignored_acks += self.delivery.confirm(slot, &ids);
                 Ok(())
             }
             _ => self.submit(slot, envelope),
@@ -76,11 +77,14 @@ impl Core {
         let is_service = profile.is_service;
         let mailbox = connections.id(slot);
         let author = profile.personal.map_or(Author::Server, Author::Personal); // an open row has one
-        let sender = Sender { author, is_service, row: Some(slot), mailbox };
+        let sender = Sender { author, is_service, row: Some(slot), mailbox, is_request_with_id: false };
         let id = envelope.id.unwrap_or_default(); // ok because a WebSocket envelope has an id
         match self.handlers.submit(&mut self.delivery, &*self.policy, &sender, envelope, id)? {
-            Outcome::Published(published) if envelope.ack => self.delivery.send_ack(slot, id, published),
-            Outcome::Published(_) | Outcome::Handled => {}
+            Outcome::Published(published) => self.delivery.answer_published(slot, id, envelope.ack, published, None),
+            Outcome::Repeated(published, known) => {
+                self.delivery.answer_published(slot, id, envelope.ack, published, known);
+            }
+            Outcome::Handled => {}
         }
         Ok(())
     }

@@ -146,8 +146,11 @@ impl Core {
         }
     }
 
-    /// The peer sends no more. What it sent before still counts.
+    /// The peer sends no more. What it sent before still counts, but for a request that waits: who leaves gives it up.
     fn note_end(&mut self, slot: u32) {
+        if self.is_waiting(slot) {
+            return self.doom(slot);
+        }
         let input = &mut self.delivery.tables.connections.inputs[slot as usize];
         (input.ended, input.readable) = (true, false);
     }

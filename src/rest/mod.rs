@@ -11,10 +11,12 @@ mod response;
 mod routes;
 mod ticket;
 mod views;
+mod wait;
 
 pub use access::{check_host, check_origin};
 pub use response::{Response, problem, refusal};
 pub use routes::{Plan, Reply, Request, Route, allow_origin, answer, examine, with_cors};
+pub use wait::{Wait, counts_response};
 
 use crate::auth::Policy;
 use crate::config::Config;

@@ -9,10 +9,10 @@ use serde_json::value::RawValue;
 use super::publish::{self, Caller, body_error};
 use super::{Response, Services};
 use crate::config::limits::{ID_BYTES_MAX, KEY_BYTES_MAX, PAYLOAD_DEPTH_MAX};
-use crate::message::decode::{BAD_EXPIRES_IN, BAD_SESSION, is_session_name};
+use crate::message::decode::{BAD_ACK, BAD_EXPIRES_IN, BAD_RELIABLE, BAD_SESSION, is_session_name};
 use crate::message::encode::write_json_string;
 use crate::message::timestamp::{format_timestamp, is_rfc3339};
-use crate::message::{Decoder, Envelope, ErrorCode, MessageType, Priority, ProtocolError};
+use crate::message::{Ack, Decoder, Envelope, ErrorCode, MessageType, Priority, ProtocolError};
 
 /// The body's members, each as it was written. A member that comes twice is an error.
 #[derive(Deserialize)]
@@ -79,24 +79,25 @@ pub fn notify(
     let kind = kind_of(&body)?;
     let payload = payload(&body, services.delivery.now.unix_ms)?;
     let id = match body.id {
-        None => services.delivery.new_id(),
-        id => text(id).filter(|id| is_within(id, ID_BYTES_MAX)).ok_or(BAD_ID)?,
+        None => caller.own_id.clone(),
+        id => Some(text(id).filter(|id| is_within(id, ID_BYTES_MAX)).ok_or(BAD_ID)?),
     };
     let envelope = Envelope {
-        id: Some(&id),
+        id: id.as_deref(),
         kind,
         priority: priority(&body)?,
         session_id: Some(&session_id),
         payload: Some(&payload),
         key: Some(&operation_id),
-        ack: false,
+        ack: ack(&body)?,
+        reliable: reliable(&body)?,
         to: None,
         echo: None,
         reply_to: None,
         meta: None,
         expires_in_ms: expires_in_ms(&body)?,
     };
-    publish::submit_checked(services, caller, &envelope, &id)
+    publish::submit_checked(services, caller, &envelope, id.as_deref())
 }
 
 fn parse<'a>(decoder: &mut Decoder, bytes: &'a [u8]) -> Result<Body<'a>, ProtocolError> {
@@ -122,15 +123,23 @@ fn is_within(text: &str, bytes_max: usize) -> bool {
 /// What this version does not offer is refused here as in any other message.
 fn refuse_members(body: &Body<'_>) -> Result<(), ProtocolError> {
     const NOT_OFFERED: &str = "This member is not offered by this version.";
-    let refused = [
-        ("reliable", body.reliable.is_some_and(|value| value.get() != "false")),
-        ("ack", body.ack.is_some_and(|value| !matches!(value.get(), "true" | "false"))),
-        ("version", body.version.is_some()),
-        ("base", body.base.is_some()),
-        ("encoding", body.encoding.is_some()),
-    ];
+    let refused =
+        [("version", body.version.is_some()), ("base", body.base.is_some()), ("encoding", body.encoding.is_some())];
     let refused = refused.into_iter().find(|(_, is_refused)| *is_refused);
     refused.map_or(Ok(()), |(name, _)| Err(ProtocolError::bad_field(name, NOT_OFFERED)))
+}
+
+fn ack(body: &Body<'_>) -> Result<Ack, ProtocolError> {
+    match body.ack.map(RawValue::get) {
+        None | Some("false") => Ok(Ack::Nothing),
+        Some("true") => Ok(Ack::Published),
+        Some("\"delivered\"") => Ok(Ack::Delivered),
+        Some(_) => Err(BAD_ACK),
+    }
+}
+
+fn reliable(body: &Body<'_>) -> Result<bool, ProtocolError> {
+    body.reliable.map_or(Ok(false), |value| read(Some(value)).ok_or(BAD_RELIABLE))
 }
 
 fn kind_of(body: &Body<'_>) -> Result<&'static str, ProtocolError> {

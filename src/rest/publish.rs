@@ -1,12 +1,14 @@
 //! `POST /ws-api/send` and `/ws-api/broadcast`: a message in, its place and its receivers out.
 
+use super::wait::{Patience, answer_outcome};
 use super::{Response, Services};
 use crate::auth::Identity;
 use crate::delivery::{Author, Published};
 use crate::handlers::{Outcome, Sender};
 use crate::message::decode::{DecodeError, Shape};
 use crate::message::kind::is_reserved;
-use crate::message::{Decoder, Envelope, ErrorCode, MessageType, ProtocolError};
+use crate::message::system::parse_ack;
+use crate::message::{Ack, Decoder, Envelope, ErrorCode, MessageType, ProtocolError};
 
 /// Who publishes over REST.
 pub struct Caller {
@@ -14,6 +16,10 @@ pub struct Caller {
     pub identity: Identity,
     /// The user's own connection that `Hashi-Connection` names.
     pub row: Option<u32>,
+    /// What `Idempotency-Key` says: the id of a message that has none.
+    pub own_id: Option<String>,
+    /// Whether the answer waits for confirmations.
+    pub patience: Patience,
 }
 
 /// What a route asks of its body.
@@ -39,7 +45,7 @@ pub fn publish(
     body: &[u8],
     kind: Body,
 ) -> Result<Response, ProtocolError> {
-    match decoder.decode(body, Shape { id_required: kind.id_required }) {
+    match decoder.decode(body, Shape { id_required: kind.id_required && caller.own_id.is_none() }) {
         Ok(envelope) => submit(services, caller, &envelope, kind),
         Err(error) => Err(body_error(error, body)),
     }
@@ -64,10 +70,7 @@ fn submit(
     body: Body,
 ) -> Result<Response, ProtocolError> {
     if envelope.kind == MessageType::ACK && body == SEND {
-        // A confirmation, not a publishing. No receiver is asked to confirm by this version, so it confirms nothing.
-        const MESSAGE: &str = "An ack over REST needs the Hashi-Connection header.";
-        caller.row.ok_or(ProtocolError::with_message(ErrorCode::BadMessage, MESSAGE))?;
-        return Ok(accepted(envelope.id.unwrap_or_default(), Published::default()));
+        return confirm(services, caller, envelope);
     }
     if is_reserved(envelope.kind) {
         return Err(ErrorCode::ReservedType.into());
@@ -78,11 +81,20 @@ fn submit(
     if envelope.to.is_some() && !body.may_address {
         return Err(ProtocolError::bad_field("to", "A broadcast goes to a session; use send."));
     }
-    let id = envelope.id.map_or_else(|| services.delivery.new_id(), str::to_owned);
-    submit_checked(services, caller, envelope, &id)
+    let given = envelope.id.or(caller.own_id.as_deref());
+    submit_checked(services, caller, envelope, given)
 }
 
-/// Hands a message on and answers where it is.
+/// A confirmation, not a publishing.
+fn confirm(services: &mut Services<'_>, caller: &Caller, envelope: &Envelope<'_>) -> Result<Response, ProtocolError> {
+    const MESSAGE: &str = "An ack over REST needs the Hashi-Connection header.";
+    let slot = caller.row.ok_or(ProtocolError::with_message(ErrorCode::BadMessage, MESSAGE))?;
+    let ids = parse_ack(envelope.payload.unwrap_or_default())?;
+    services.delivery.totals.ignored_acks += services.delivery.confirm(slot, &ids);
+    Ok(accepted(envelope.id.unwrap_or_default(), Published::default()))
+}
+
+/// Hands a message on and answers where it is. It gets an id where none is given.
 ///
 /// # Errors
 /// As over WebSocket.
@@ -90,19 +102,29 @@ pub fn submit_checked(
     services: &mut Services<'_>,
     caller: &Caller,
     envelope: &Envelope<'_>,
-    id: &str,
+    given_id: Option<&str>,
 ) -> Result<Response, ProtocolError> {
     let sender = Sender {
         author: Author::User(&caller.identity.user_id),
         is_service: caller.identity.is_service,
         row: caller.row,
         mailbox: services.connection,
+        is_request_with_id: given_id.is_some(),
     };
-    let outcome = services.handlers.submit(services.delivery, services.policy, &sender, envelope, id)?;
-    Ok(match outcome {
-        Outcome::Published(published) => accepted(id, published),
-        Outcome::Handled => accepted(id, Published::default()),
-    })
+    let id = given_id.map_or_else(|| services.delivery.new_id(), str::to_owned);
+    let ack = if caller.patience.is_some() { Ack::Delivered } else { envelope.ack };
+    let envelope = Envelope { ack, ..envelope.clone() };
+    let outcome = services.handlers.submit(services.delivery, services.policy, &sender, &envelope, &id)?;
+    let (published, known) = match outcome {
+        Outcome::Published(published) => (published, None),
+        Outcome::Repeated(published, known) => (published, known),
+        Outcome::Handled => return Ok(accepted(&id, Published::default())),
+    };
+    if let Some(timeout_ms) = caller.patience {
+        return Ok(answer_outcome(services.delivery, &id, published, known, timeout_ms));
+    }
+    services.delivery.report_to(caller.row, published);
+    Ok(accepted(&id, published))
 }
 
 fn accepted(id: &str, published: Published) -> Response {

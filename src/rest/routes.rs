@@ -3,8 +3,10 @@
 use super::listen::{self, Listener};
 use super::publish::Caller;
 use super::response::{Response, problem, refusal};
+use super::wait::parse_patience;
 use super::{Services, access, operation, poll, publish, ticket, views};
 use crate::auth::Identity;
+use crate::config::limits::ID_BYTES_MAX;
 use crate::message::{Decoder, ErrorCode, ProtocolError};
 use crate::tables::polls::Poll;
 use crate::wire::http::{BodyLength, Head, percent_decode};
@@ -216,8 +218,11 @@ fn run(
         }
         Route::Send => publishing(services, request)
             .and_then(|caller| publish::publish(services, decoder, &caller, request.body, publish::SEND)),
-        Route::Broadcast => publishing(services, request)
-            .and_then(|caller| publish::publish(services, decoder, &caller, request.body, publish::BROADCAST)),
+        Route::Broadcast => {
+            let patience = parse_patience(request.head.query)?;
+            let caller = Caller { patience, ..publishing(services, request)? };
+            publish::publish(services, decoder, &caller, request.body, publish::BROADCAST)
+        }
         Route::Ticket => {
             let identity = access::authenticate(services.policy, request.head)?;
             ticket::make(services, decoder, identity, request.body)
@@ -232,7 +237,17 @@ fn run(
 fn publishing(services: &Services<'_>, request: &Request<'_>) -> Result<Caller, ProtocolError> {
     let identity = access::authenticate(services.policy, request.head)?;
     let row = own_connection(services, request.head, &identity)?;
-    Ok(Caller { identity, row })
+    let own_id = idempotency_key(request.head)?;
+    Ok(Caller { identity, row, own_id, patience: None })
+}
+
+/// The id of a message that has none of its own.
+fn idempotency_key(head: &Head<'_>) -> Result<Option<String>, ProtocolError> {
+    const BAD_KEY: ProtocolError =
+        ProtocolError::bad_field("Idempotency-Key", "Idempotency-Key must be one header of 1 to 128 bytes.");
+    let key = head.single_header("Idempotency-Key").map_err(|_| BAD_KEY)?;
+    let is_id = |key: &str| (1..=ID_BYTES_MAX).contains(&key.len());
+    key.map(|key| if is_id(key) { Ok(key.to_owned()) } else { Err(BAD_KEY) }).transpose()
 }
 
 fn own_connection(services: &Services<'_>, head: &Head<'_>, identity: &Identity) -> Result<Option<u32>, ProtocolError> {

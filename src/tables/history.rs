@@ -119,7 +119,7 @@ impl History {
         log.entries.push_back(Entry { seq: place.seq, id: id.0 });
         log.kept += 1;
         log.bytes += bytes;
-        messages.set_kept(id, true);
+        messages.keep(id);
         self.link(id);
         self.bound(place.session.slot, messages);
     }
@@ -258,7 +258,7 @@ impl History {
 
     fn drop_message(&mut self, id: MessageId, messages: &mut Messages) {
         self.unlink(id);
-        messages.set_kept(id, false);
+        messages.let_go(id);
         messages.release(id);
     }
 
@@ -377,6 +377,7 @@ mod tests {
                 published_ns: self.now_ns,
                 hidden_from: 0,
                 expires_ns: 0,
+                label: 0,
             };
             let id = self.messages.store(&vec![b'x'; bytes], description, 0).unwrap();
             self.history.append(id, &mut self.messages);

@@ -36,3 +36,10 @@ impl MessageId {
     /// The value that stands for no message in packed columns.
     pub(super) const NONE: u32 = u32::MAX;
 }
+
+/// An outcome's row. A stale id finds nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct OutcomeId {
+    pub(super) slot: u32,
+    pub(super) generation: u32,
+}

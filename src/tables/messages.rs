@@ -6,6 +6,7 @@
 use slab::Slab;
 
 use super::expiring::Expiring;
+use super::fingerprints::Label;
 use super::{MessageId, SessionId};
 use crate::config::limits::FREE_BYTES_KEPT;
 use crate::message::Priority;
@@ -43,20 +44,28 @@ pub struct Description {
     pub hidden_from: u64,
     /// When it expires, monotonic nanoseconds; zero for never.
     pub expires_ns: u64,
+    /// The label of the id of a message that receivers are asked to confirm, zero for others.
+    pub label: Label,
 }
 
 impl Description {
     /// Of a message that is in no session.
     pub const fn plain(priority: Priority, published_ns: u64) -> Self {
-        Self { priority, place: None, topic: None, published_ns, hidden_from: 0, expires_ns: 0 }
+        Self { priority, place: None, topic: None, published_ns, hidden_from: 0, expires_ns: 0, label: 0 }
+    }
+
+    /// When nobody is asked to confirm it any more, in milliseconds: after `life_ms`, or at its own expiry before that.
+    pub fn end_ms(&self, life_ms: u64) -> u64 {
+        let end_ms = self.published_ns / 1_000_000 + life_ms;
+        if self.expires_ns == 0 { end_ms } else { end_ms.min(self.expires_ns / 1_000_000) }
     }
 }
 
 struct Stored {
     frame: Vec<u8>,
     references: u32,
-    /// Whether history holds one of the references.
-    is_kept: bool,
+    /// How many of the references are not of queues: history and what is in flight keep messages, too.
+    kept: u8,
     /// Whether everybody it was first queued for has it.
     is_delivered: bool,
     description: Description,
@@ -152,7 +161,7 @@ impl Messages {
         buffer.extend_from_slice(frame);
         self.used_bytes += buffer.capacity();
         let index =
-            self.rows.insert(Stored { frame: buffer, references: 1, is_kept: false, is_delivered: false, description });
+            self.rows.insert(Stored { frame: buffer, references: 1, kept: 0, is_delivered: false, description });
         let id = MessageId(u32::try_from(index).expect("ok because memory ends before 2^32 messages"));
         if description.expires_ns != 0 {
             self.expiring.insert(description.expires_ns, id);
@@ -193,14 +202,19 @@ impl Messages {
         self.rows[id.0 as usize].references += count;
     }
 
-    /// One of the message's references is history's from now on, or no longer.
-    pub(super) fn set_kept(&mut self, id: MessageId, is_kept: bool) {
-        self.rows[id.0 as usize].is_kept = is_kept;
+    /// One of the message's references is from now on of a table that keeps messages, not of a queue.
+    pub(super) fn keep(&mut self, id: MessageId) {
+        self.rows[id.0 as usize].kept += 1;
     }
 
-    /// Whether history holds one of the message's references.
-    pub fn is_kept(&self, id: MessageId) -> bool {
-        self.rows[id.0 as usize].is_kept
+    /// Takes back [`Messages::keep`].
+    pub(super) fn let_go(&mut self, id: MessageId) {
+        self.rows[id.0 as usize].kept -= 1;
+    }
+
+    /// How many of the message's references are of tables that keep messages.
+    pub fn kept(&self, id: MessageId) -> u32 {
+        u32::from(self.rows[id.0 as usize].kept)
     }
 
     /// Drops the reference of a queue that has written the message.
@@ -208,11 +222,11 @@ impl Messages {
     pub fn release_written(&mut self, id: MessageId) -> Released {
         let row = &mut self.rows[id.0 as usize];
         row.references -= 1;
-        if row.references > u32::from(row.is_kept) {
+        if row.references > u32::from(row.kept) {
             return Released { is_freed: false, is_delivered: false };
         }
         let is_delivered = !std::mem::replace(&mut row.is_delivered, true);
-        let is_freed = !row.is_kept;
+        let is_freed = row.kept == 0;
         if is_freed {
             self.free(id);
         }
@@ -268,7 +282,7 @@ impl Messages {
 
     /// Checks counts and sums.
     pub fn invariants(&self) {
-        assert!(self.rows.iter().all(|(_, row)| row.references > 0));
+        assert!(self.rows.iter().all(|(_, row)| row.references > 0 && row.references >= u32::from(row.kept)));
         for (expires_ns, id) in self.expiring.entries() {
             assert_eq!(self.description(id).expires_ns, expires_ns, "an expiry of a message that is gone");
         }

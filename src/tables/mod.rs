@@ -3,33 +3,43 @@
 //! Each table owns its relations and can check itself with `invariants()`.
 
 pub mod batch;
+pub mod chains;
 pub mod connections;
 pub mod cursors;
+pub mod dedup;
 pub mod departed;
 pub mod expired;
 pub mod expiring;
+pub mod fingerprints;
 pub mod held;
 pub mod history;
 pub mod ids;
+pub mod in_flight;
 pub mod latest;
 pub mod messages;
+pub mod outcomes;
 pub mod outputs;
 pub mod owed;
 pub mod polls;
 pub mod positions;
+pub mod published;
 pub mod rings;
 pub mod sessions;
 pub mod tickets;
 pub mod wheel;
 
 pub use connections::{Connections, State};
+pub use dedup::Dedup;
 pub use departed::Departed;
+pub use fingerprints::Fingerprints;
 pub use held::Held;
 pub use history::History;
-pub use ids::{ConnId, MessageId, SessionId};
+pub use ids::{ConnId, MessageId, OutcomeId, SessionId};
+pub use in_flight::InFlight;
 pub use messages::Messages;
 pub use outputs::Outputs;
 pub use polls::Polls;
+pub use published::{Counts, Published};
 pub use sessions::Sessions;
 pub use tickets::Tickets;
 pub use wheel::Wheel;
@@ -54,6 +64,10 @@ pub struct Tables {
     pub polls: Polls,
     /// What opens streams and polls in the place of a token.
     pub tickets: Tickets,
+    /// What receivers have yet to confirm.
+    pub in_flight: InFlight,
+    /// Ids of messages that may be sent again.
+    pub dedup: Dedup,
     /// Stored messages.
     pub messages: Messages,
     /// One timer per row.
@@ -66,6 +80,7 @@ impl Tables {
         let mut references = FxHashMap::default();
         self.outputs.count_references(&mut references);
         self.history.count_references(&mut references);
+        self.in_flight.count_references(&mut references);
         for id in self.messages.ids() {
             assert_eq!(references.get(&id).copied().unwrap_or(0), self.messages.references(id));
         }
@@ -100,6 +115,8 @@ impl Tables {
         self.history.invariants(&self.messages);
         self.polls.invariants();
         self.tickets.invariants();
+        self.in_flight.invariants(&self.messages);
+        self.dedup.invariants();
         self.messages.invariants();
         self.timers.invariants();
         self.check_references();

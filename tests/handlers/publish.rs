@@ -37,6 +37,7 @@ fn a_message_has_what_its_options_say() {
         key: Some("my-key".to_owned()),
         reply_to: Some("question".to_owned()),
         expires_in: Some(Duration::from_secs(60)),
+        ..MessageOptions::default()
     };
     let message = handle.create_message(MessageType::NOTIFICATION, &("text", 1), options).expect("a message");
     let published = handle.broadcast(message).wait(PATIENCE).expect("published");

@@ -39,7 +39,7 @@ fn only_features_that_exist_are_accepted() {
         (json!(["heartbeat", "heartbeat"]), json!(["heartbeat"])),
         (json!(["nonsense", "Heartbeat", ""]), json!([])),
         (json!(["resume"]), json!(["resume"])),
-        (json!(["ack", "resume", "batch", "heartbeat", "presence"]), json!(["heartbeat", "resume", "batch"])),
+        (json!(["ack", "resume", "batch", "heartbeat", "presence"]), json!(["heartbeat", "resume", "batch", "ack"])),
         (json!(null), json!([])),
     ] {
         let shown = asked.encode();

@@ -74,7 +74,8 @@ fn what_nobody_receives_takes_a_position_too() {
     let server = server();
     let mut client = Client::connect(server.address, "user-1", "s1");
     for seq in 1..=3 {
-        let published = client.publish(json!({"id": "m", "type": "custom", "sessionId": "empty", "payload": {}}));
+        let id = format!("m{seq}");
+        let published = client.publish(json!({"id": id, "type": "custom", "sessionId": "empty", "payload": {}}));
         assert_eq!(json::number(&published, "seq"), seq);
     }
     let joined = client.join("empty");

@@ -43,7 +43,8 @@ fn chunked_bodies_are_read() {
     let server = server();
     let mut member = Client::connect(server.address, "user-2", "s1");
     for size in [1, 2, 7, 16, 1_000] {
-        accepted(&post_chunked(&server, "user-1", SEND, MESSAGE, size));
+        let message = MESSAGE.replace("m1", &format!("m{size}"));
+        accepted(&post_chunked(&server, "user-1", SEND, &message, size));
         let came = member.receive();
         assert_eq!(came["payload"], json::parse(r#"{"any":"JSON"}"#), "in chunks of {size}");
     }

@@ -140,11 +140,11 @@ fn large_numbers_are_not_rounded() {
 }
 
 #[test]
-fn what_is_not_offered_yet_is_refused() {
+fn what_is_wrong_or_not_offered_yet_is_refused() {
     let server = server();
     let mut member = Client::connect(server.address, "user-2", "s1");
     let base = r#""sessionId":"s1","operationId":"o","operationType":"t","status":"started""#;
-    for (field, value) in [("reliable", "true"), ("ack", r#""delivered""#), ("version", "1"), ("expiresIn", "0")] {
+    for (field, value) in [("reliable", "1"), ("ack", r#""yes""#), ("version", "1"), ("expiresIn", "0")] {
         let body = format!(r#"{{{base},"{field}":{value}}}"#);
         let problem = post(&server, "user-1", NOTIFY, &body).expect_problem(400);
         assert!(json::is(&problem, "field", field), "{body}: {}", problem.encode());

@@ -13,8 +13,8 @@ use simd_json::prelude::*;
 
 const OPERATION: &str = r#"{"sessionId":"s1","operationId":"o","operationType":"t","status":"started"}"#;
 
-fn message(more: &str) -> String {
-    format!(r#"{{"id":"m1","type":"custom","sessionId":"s1",{more}"payload":{{}}}}"#)
+fn message(id: &str, more: &str) -> String {
+    format!(r#"{{"id":"{id}","type":"custom","sessionId":"s1",{more}"payload":{{}}}}"#)
 }
 
 /// Posts as `user-1`, for this connection.
@@ -31,15 +31,16 @@ fn echo_leaves_out_the_named_connection() {
     let mut other = Client::connect(server.address, "user-2", "s1");
     let id = named.connection_id().to_owned();
     for target in [SEND, BROADCAST] {
-        let answer = post_for(&server, &id, target, &message(r#""echo":false,"#));
+        let (without, with) = (message(target, r#""echo":false,"#), message(&format!("{target}+"), r#""echo":true,"#));
+        let answer = post_for(&server, &id, target, &without);
         assert_eq!((json::number(&answer, "matched"), json::number(&answer, "queued")), (2, 2), "{target}");
         twin.receive();
         other.receive();
         named.expect_nothing();
-        let answer = post_for(&server, &id.to_ascii_uppercase(), target, &message(r#""echo":true,"#));
+        let answer = post_for(&server, &id.to_ascii_uppercase(), target, &with);
         assert_eq!(json::number(&answer, "matched"), 3, "{target}");
         for client in [&mut named, &mut twin, &mut other] {
-            assert!(json::is(&client.receive(), "id", "m1"), "{target}");
+            assert!(json::is(&client.receive(), "id", &format!("{target}+")), "{target}");
         }
     }
 }
@@ -50,19 +51,19 @@ fn the_connection_s_own_echo_is_the_default() {
     let payload = json!({"token": "user-1", "sessionId": "s1", "echo": false});
     let mut named = Client::connect_with(server.address, payload);
     let id = named.connection_id().to_owned();
-    for (target, body) in [(SEND, message("")), (BROADCAST, message("")), (NOTIFY, OPERATION.to_owned())] {
+    for (target, body) in [(SEND, message("m1", "")), (BROADCAST, message("m2", "")), (NOTIFY, OPERATION.to_owned())] {
         assert_eq!(json::number(&post_for(&server, &id, target, &body), "matched"), 0, "{target}");
         named.expect_nothing();
     }
-    assert_eq!(json::number(&post_for(&server, &id, SEND, &message(r#""echo":true,"#)), "matched"), 1);
-    assert!(json::is(&named.receive(), "id", "m1"));
+    assert_eq!(json::number(&post_for(&server, &id, SEND, &message("m3", r#""echo":true,"#)), "matched"), 1);
+    assert!(json::is(&named.receive(), "id", "m3"));
 }
 
 #[test]
 fn without_it_nobody_is_left_out() {
     let server = server();
     let mut client = Client::connect(server.address, "user-1", "s1");
-    let answer = accepted(&post_with(&server, "user-1", SEND, &message(r#""echo":false,"#), &[]));
+    let answer = accepted(&post_with(&server, "user-1", SEND, &message("m1", r#""echo":false,"#), &[]));
     assert_eq!(json::number(&answer, "matched"), 1);
     assert!(json::is(&client.receive(), "id", "m1"));
 }
@@ -103,7 +104,9 @@ fn only_an_open_connection_of_one_s_own_may_be_named() {
         "user-1",
         "zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz",
     ] {
-        for (target, body) in [(SEND, message("")), (BROADCAST, message("")), (NOTIFY, OPERATION.to_owned())] {
+        for (target, body) in
+            [(SEND, message("m1", "")), (BROADCAST, message("m2", "")), (NOTIFY, OPERATION.to_owned())]
+        {
             let refused = post_with(&server, "user-1", target, &body, &[("Hashi-Connection", name)]);
             let problem = refused.expect_problem(400);
             assert!(json::is(&problem, "code", "bad_message"), "{target} {name:?}: {}", problem.encode());

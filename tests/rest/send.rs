@@ -28,10 +28,10 @@ fn a_message_for_a_session() {
 #[test]
 fn nobody_is_there() {
     let server = server();
-    let body = r#"{"id":"m1","type":"custom","sessionId":"empty","payload":{}}"#;
-    for seq in 1..=2 {
-        let answer = accepted(&post(&server, "user-1", SEND, body));
-        assert_eq!(answer, json!({"id": "m1", "seq": seq, "matched": 0, "queued": 0}));
+    for (id, seq) in [("m1", 1), ("m2", 2)] {
+        let body = format!(r#"{{"id":"{id}","type":"custom","sessionId":"empty","payload":{{}}}}"#);
+        let answer = accepted(&post(&server, "user-1", SEND, &body));
+        assert_eq!(answer, json!({"id": id, "seq": seq, "matched": 0, "queued": 0}));
     }
 }
 
@@ -72,7 +72,7 @@ fn whom_a_user_may_address() {
     let mut stranger = Client::connect(server.address, "user-2", "s2");
     let to_user = r#"{"id":"m1","type":"custom","to":{"userId":"user-2"},"payload":{}}"#;
     let id = stranger.connection_id();
-    let to_connection = format!(r#"{{"id":"m1","type":"custom","to":{{"connectionId":"{id}"}},"payload":{{}}}}"#);
+    let to_connection = format!(r#"{{"id":"m2","type":"custom","to":{{"connectionId":"{id}"}},"payload":{{}}}}"#);
     let _here = Client::connect(server.address, "user-1", "s1");
     for body in [to_user, &to_connection] {
         let problem = post(&server, "user-1", SEND, body).expect_problem(403);
@@ -82,7 +82,7 @@ fn whom_a_user_may_address() {
     let _there = Client::connect(server.address, "user-1", "s2");
     for body in [to_user, &to_connection] {
         accepted(&post(&server, "user-1", SEND, body));
-        assert!(json::is(&stranger.receive(), "id", "m1"));
+        assert!(json::is(&stranger.receive(), "from", "user-1"));
     }
 }
 
@@ -94,10 +94,10 @@ fn a_service_may_address_anyone() {
     let answer = accepted(&post(&server, "service:worker", SEND, body));
     assert_eq!((json::number(&answer, "seq"), json::number(&answer, "matched")), (1, 1));
     assert!(json::is(&user.receive(), "from", "service:worker"));
-    let absent = body.replace("user-1", "nobody");
+    let absent = body.replace("user-1", "nobody").replace("m1", "m2");
     assert_eq!(json::number(&accepted(&post(&server, "service:worker", SEND, &absent)), "matched"), 0);
     let unknown =
-        r#"{"id":"m1","type":"custom","to":{"connectionId":"00000000000000000000000000000000"},"payload":{}}"#;
+        r#"{"id":"m3","type":"custom","to":{"connectionId":"00000000000000000000000000000000"},"payload":{}}"#;
     let problem = post(&server, "service:worker", SEND, unknown).expect_problem(404);
     assert!(json::is(&problem, "code", "not_found"), "{}", problem.encode());
 }
@@ -106,9 +106,7 @@ fn a_service_may_address_anyone() {
 fn what_is_not_offered_yet_is_refused() {
     let server = server();
     let mut member = Client::connect(server.address, "user-2", "s1");
-    for (member, value) in
-        [("reliable", "true"), ("ack", r#""delivered""#), ("version", "1"), ("base", "1"), ("encoding", r#""base64""#)]
-    {
+    for (member, value) in [("version", "1"), ("base", "1"), ("encoding", r#""base64""#)] {
         let body = format!(r#"{{"id":"m1","type":"custom","sessionId":"s1","{member}":{value},"payload":{{}}}}"#);
         for target in [SEND, super::BROADCAST] {
             let problem = post(&server, "user-1", target, &body).expect_problem(400);
@@ -121,9 +119,9 @@ fn what_is_not_offered_yet_is_refused() {
 #[test]
 fn a_message_may_expire() {
     let server = server();
-    for target in [SEND, super::BROADCAST] {
-        let body =
-            |time: &str| format!(r#"{{"id":"m1","type":"custom","sessionId":"s1","expiresIn":{time},"payload":{{}}}}"#);
+    for (target, id) in [(SEND, "m1"), (super::BROADCAST, "m2")] {
+        let rest = r#""type":"custom","sessionId":"s1","payload":{}"#;
+        let body = |time: &str| format!(r#"{{"id":"{id}","expiresIn":{time},{rest}}}"#);
         accepted(&post(&server, "user-1", target, &body("1")));
         for time in ["0", "60001", "\"1\""] {
             let problem = post(&server, "user-1", target, &body(time)).expect_problem(400);

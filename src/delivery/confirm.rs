@@ -1,0 +1,163 @@
+//! Confirmation: reliable messages are held for their receivers, and senders are told the outcome.
+
+use std::hash::Hash;
+
+use super::{Delivery, OVERLOADED, Publication};
+use crate::message::{Ack, Guarantee, ProtocolError};
+use crate::tables::connections::key_of;
+use crate::tables::dedup::{Identifier, Seen};
+use crate::tables::fingerprints::Label;
+use crate::tables::outcomes::{Outcome, Verdict, Watcher};
+use crate::tables::{ConnId, Counts, MessageId, OutcomeId, Published, SessionId};
+
+impl Delivery {
+    /// Whether so many more copies can be held, and their outcome counted.
+    pub(super) fn check_room_to_hold(&self, guarantee: Guarantee, copies: u32) -> Result<(), ProtocolError> {
+        let in_flight = &self.tables.in_flight;
+        let fits = match guarantee {
+            Guarantee::Once => true,
+            Guarantee::Retried => in_flight.has_room(copies as usize),
+            Guarantee::Reported => in_flight.has_room(copies as usize) && !in_flight.outcomes.is_full(),
+        };
+        if fits { Ok(()) } else { Err(OVERLOADED) }
+    }
+
+    /// The label of a message that is to be confirmed, zero for others.
+    pub(super) fn label_of(&self, publication: &Publication<'_>) -> Label {
+        if publication.is_reliable() { self.fingerprints.label(publication.id) } else { 0 }
+    }
+
+    /// Holds a message for the members of its session but `exclude`.
+    pub(super) fn hold_for_members(
+        &mut self,
+        session: SessionId,
+        exclude: Option<u32>,
+        id: MessageId,
+        publication: &Publication<'_>,
+    ) -> Option<OutcomeId> {
+        let members = self.tables.sessions.members(session).iter().copied();
+        let slots: Vec<u32> = members.filter(|&slot| Some(slot) != exclude).collect();
+        self.hold_for(&slots, id, publication)
+    }
+
+    /// Holds a message for those of its receivers that confirm, and counts the others.
+    pub(super) fn hold_for(
+        &mut self,
+        slots: &[u32],
+        id: MessageId,
+        publication: &Publication<'_>,
+    ) -> Option<OutcomeId> {
+        let tables = &mut self.tables;
+        let confirms = |slot: &&u32| tables.connections.profile(**slot).features.ack;
+        let key = |&slot: &u32| (key_of(tables.connections.profile(slot).connection_id), slot);
+        let receivers: Vec<(u64, u32)> = slots.iter().filter(confirms).map(key).collect();
+        let unconfirmable = (slots.len() - receivers.len()) as u32;
+        let description = *tables.messages.description(id);
+        let seq = description.place.map(|place| place.seq);
+        let counts = Counts { matched: slots.len() as u32, unconfirmable, ..Counts::default() };
+        let in_flight = &mut tables.in_flight;
+        let outcome = (publication.guarantee == Guarantee::Reported)
+            .then(|| in_flight.outcomes.open(publication.id, seq, counts));
+        in_flight.note(Verdict::Unconfirmable, u64::from(unconfirmable));
+        in_flight.hold(id, receivers, outcome, description.end_ms(self.life_ms), &mut tables.messages);
+        outcome
+    }
+
+    /// A message was published: if it has a key, an older one of its topic is not sent again.
+    pub(super) fn end_replaced(&mut self, id: MessageId) {
+        let tables = &mut self.tables;
+        if tables.in_flight.is_empty() {
+            return;
+        }
+        if let Some(topic) = tables.messages.description(id).topic {
+            tables.in_flight.replace(topic, &mut tables.messages);
+        }
+    }
+
+    /// A receiver has handled these messages. Returns how many of the ids confirm nothing: unknown ones, and those of
+    /// messages that its connection has not written.
+    pub fn confirm(&mut self, slot: u32, ids: &[String]) -> u64 {
+        let tables = &mut self.tables;
+        let receiver = key_of(tables.connections.profile(slot).connection_id);
+        self.work += ids.len();
+        let mut ignored = 0;
+        for id in ids {
+            let label = self.fingerprints.label(id);
+            ignored += u64::from(tables.in_flight.confirm(receiver, label, &mut tables.messages) == 0);
+        }
+        ignored
+    }
+
+    /// What a message is remembered by: its user, what it is called and what is in it.
+    pub fn identifier(&self, user_id: &str, name: &impl Hash, content: &impl Hash) -> Identifier {
+        Identifier {
+            memory: self.fingerprints.of(&(user_id, name)),
+            user: self.fingerprints.label(user_id),
+            content: self.fingerprints.of(content),
+        }
+    }
+
+    /// Looks whether a message was sent before, as long ago as messages live.
+    pub fn see(&mut self, identifier: Identifier) -> Seen {
+        let now_ms = self.now.ms();
+        self.tables.dedup.see(identifier, now_ms, now_ms.checked_sub(self.life_ms))
+    }
+
+    /// Tells the client of a row what it asked to be told of its message, the outcome once that is settled. `known` is that
+    /// of a message that was sent before.
+    pub fn answer_published(&mut self, slot: u32, id: &str, ack: Ack, published: Published, known: Option<Counts>) {
+        if ack == Ack::Nothing {
+            return;
+        }
+        self.send_ack(slot, id, published);
+        if ack == Ack::Delivered && !self.watch(slot, published) {
+            // What nobody has counted was published for a sender that did not ask.
+            let uncounted =
+                Counts { unconfirmable: published.matched, matched: published.matched, ..Counts::default() };
+            let counts = known.unwrap_or(uncounted);
+            self.send_result(slot, id, |out| counts.write(out, id, None));
+        }
+    }
+
+    /// Tells the client of a row, if there is one, the outcome of what was published by a request that does not wait for it.
+    pub fn report_to(&mut self, row: Option<u32>, published: Published) {
+        let is_told = row.is_some_and(|slot| self.watch(slot, published));
+        if let Some(outcome) = published.outcome.filter(|_| !is_told) {
+            self.tables.in_flight.outcomes.abandon(outcome);
+        }
+    }
+
+    /// Tells the client of a row an outcome once it is settled. Returns whether there is one to be told.
+    fn watch(&mut self, slot: u32, published: Published) -> bool {
+        let profile = self.tables.connections.profile(slot);
+        let personal = profile.personal.expect("ok because a row that publishes has a user");
+        let watcher = Watcher::Client(personal, key_of(profile.connection_id));
+        published.outcome.is_some_and(|outcome| self.tables.in_flight.outcomes.watch(outcome, watcher))
+    }
+
+    /// Tells who waits for outcomes that are settled. Those of requests come out.
+    pub fn report_outcomes(&mut self) -> Vec<(ConnId, Outcome)> {
+        let mut requests = Vec::new();
+        while let Some(outcome) = self.tables.in_flight.outcomes.next_finished() {
+            if let Some(memory) = outcome.memory {
+                self.tables.dedup.settle(memory, outcome.counts);
+            }
+            for &watcher in &outcome.watchers {
+                match watcher {
+                    Watcher::Client(personal, key) => self.report_to_client(personal, key, &outcome),
+                    Watcher::Request(connection) => requests.push((connection, outcome.clone())),
+                }
+            }
+        }
+        requests
+    }
+
+    /// The client may have gone on with another connection, or be gone.
+    fn report_to_client(&mut self, personal: SessionId, key: u64, outcome: &Outcome) {
+        let tables = &self.tables;
+        let rows = if tables.sessions.is_alive(personal) { tables.sessions.members(personal) } else { &[] };
+        if let Some(slot) = rows.iter().copied().find(|&slot| tables.connections.is_known_as(slot, key)) {
+            self.send_result(slot, &outcome.id, |out| outcome.counts.write(out, &outcome.id, None));
+        }
+    }
+}

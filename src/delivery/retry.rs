@@ -1,0 +1,288 @@
+//! Retries: copies of reliable messages that their receivers do not confirm are queued again, and those of an ended
+//! connection on the one that goes on for it.
+//!
+//! A retry has the bytes of its message and no place in its session: it moves no cursor and no position, and may come later
+//! than its neighbours.
+
+use std::ops::RangeInclusive;
+
+use super::{Delivery, Resumed};
+use crate::message::Priority;
+use crate::tables::connections::key_of;
+use crate::tables::in_flight::{CopyKey, Due};
+use crate::tables::messages::Description;
+use crate::tables::outcomes::Verdict;
+use crate::tables::{MessageId, SessionId};
+
+/// What becomes of a copy whose receiver has come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Judgement {
+    /// It ends.
+    Settled(Verdict),
+    /// History feeds it to the new connection.
+    Replayed,
+    /// It is queued for the new connection.
+    Again,
+}
+
+impl Delivery {
+    /// Queues copies again that were not confirmed in time, and gives up those that were sent often enough or expired.
+    pub fn retry_due(&mut self, budget: usize) {
+        let tables = &mut self.tables;
+        let due = tables.in_flight.expire(self.now.ms(), budget, &mut tables.messages);
+        for copy in due {
+            self.retry(copy);
+        }
+    }
+
+    fn retry(&mut self, copy: Due) {
+        let now_ms = self.now.ms();
+        if !self.is_for(copy.slot, copy.message) {
+            self.settle(copy.key, Verdict::Expired);
+        } else if self.tables.outputs.is_blocked(copy.slot) || !self.queue_again(&copy) {
+            self.tables.in_flight.postpone(copy.key, now_ms);
+        } else {
+            self.tables.in_flight.note_retry(copy.key);
+        }
+    }
+
+    fn settle(&mut self, key: CopyKey, verdict: Verdict) {
+        self.tables.in_flight.settle(key, verdict, &mut self.tables.messages);
+    }
+
+    /// Whether the row is still in the message's session.
+    fn is_for(&self, slot: u32, message: MessageId) -> bool {
+        let tables = &self.tables;
+        tables.messages.description(message).place.is_none_or(|place| {
+            tables.sessions.is_alive(place.session) && tables.sessions.is_member(slot, place.session)
+        })
+    }
+
+    /// Queues a copy; not where there is no memory for it.
+    fn queue_again(&mut self, copy: &Due) -> bool {
+        let Some(retry) = self.tables.in_flight.retry_of(copy.key).or_else(|| self.make_retry(copy)) else {
+            return false;
+        };
+        let priority = self.tables.messages.description(retry).priority;
+        self.tables.messages.retain(retry, 1);
+        self.push_stored(copy.slot, priority, retry);
+        true
+    }
+
+    fn make_retry(&mut self, copy: &Due) -> Option<MessageId> {
+        let elsewhere = self.bytes_elsewhere();
+        let tables = &mut self.tables;
+        let Description { priority, label, .. } = *tables.messages.description(copy.message);
+        let frame = tables.messages.frame(copy.message).to_vec();
+        let description = Description { label, ..Description::plain(priority, 0) };
+        let retry = tables.messages.store(&frame, description, elsewhere).ok()?;
+        tables.in_flight.set_retry(copy.key, retry, &mut tables.messages);
+        Some(retry)
+    }
+
+    fn receiver_of(&self, slot: u32) -> u64 {
+        key_of(self.tables.connections.profile(slot).connection_id)
+    }
+
+    /// The row is told of a gap: its position will pass messages that it has perhaps not got.
+    pub(super) fn doubt_positions(&mut self, slot: u32, session: SessionId, range: RangeInclusive<u64>) {
+        if self.tables.in_flight.is_empty() {
+            return;
+        }
+        let (receiver, tables) = (self.receiver_of(slot), &mut self.tables);
+        tables.in_flight.doubt(receiver, &tables.messages, |description| {
+            description.place.is_some_and(|place| place.session == session && range.contains(&place.seq))
+        });
+    }
+
+    /// What the row waited for is no longer in history.
+    pub(super) fn retry_evicted(
+        &mut self,
+        slot: u32,
+        session: SessionId,
+        priority: Priority,
+        range: RangeInclusive<u64>,
+    ) {
+        if self.tables.in_flight.is_empty() {
+            return;
+        }
+        let (receiver, tables) = (self.receiver_of(slot), &mut self.tables);
+        let messages = &tables.messages;
+        tables.in_flight.miss(receiver, self.now.ms(), |id| {
+            let description = messages.description(id);
+            let place = description.place.filter(|place| place.session == session);
+            description.priority == priority && place.is_some_and(|place| range.contains(&place.seq))
+        });
+    }
+
+    /// These have left the row's queue unwritten.
+    pub(super) fn retry_dropped(&mut self, slot: u32, dropped: &[MessageId]) {
+        if !dropped.is_empty() {
+            let receiver = self.receiver_of(slot);
+            self.tables.in_flight.miss(receiver, self.now.ms(), |id| dropped.contains(&id));
+        }
+    }
+
+    /// The row goes on for the connections of these keys: what they have not confirmed is now its own. It is judged once the
+    /// row's positions are known.
+    pub fn adopt_in_flight(&mut self, slot: u32, keys: &[u64]) -> Vec<Due> {
+        let receiver = self.receiver_of(slot);
+        keys.iter().flat_map(|&key| self.tables.in_flight.adopt(key, receiver, slot)).collect()
+    }
+
+    /// Goes on with what the row has taken over, now that it is known from where its client resumes.
+    pub fn continue_in_flight(&mut self, slot: u32, copies: Vec<Due>, resumed: &[(SessionId, Resumed)]) {
+        let confirms = self.tables.connections.profile(slot).features.ack;
+        for copy in copies {
+            let judgement = self.judge(&copy, resumed);
+            match judgement {
+                Judgement::Settled(verdict) => self.settle(copy.key, verdict),
+                Judgement::Again | Judgement::Replayed if !confirms => {
+                    if judgement == Judgement::Again {
+                        self.queue_again(&copy);
+                    }
+                    self.settle(copy.key, Verdict::Unconfirmable);
+                }
+                Judgement::Replayed => self.tables.in_flight.begin_again(copy.key, false),
+                Judgement::Again => self.send_again(&copy),
+            }
+        }
+    }
+
+    /// Not an attempt of its own: it takes the place of the copy that was lost with the old connection.
+    fn send_again(&mut self, copy: &Due) {
+        let now_ms = self.now.ms();
+        self.tables.in_flight.begin_again(copy.key, true);
+        if !self.queue_again(copy) {
+            self.tables.in_flight.postpone(copy.key, now_ms);
+        }
+    }
+
+    fn judge(&self, copy: &Due, resumed: &[(SessionId, Resumed)]) -> Judgement {
+        if !self.is_for(copy.slot, copy.message) {
+            return Judgement::Settled(Verdict::Expired);
+        }
+        let Some(place) = self.tables.messages.description(copy.message).place else {
+            return Judgement::Again;
+        };
+        let resumed = resumed.iter().find(|(session, _)| *session == place.session).map(|(_, resumed)| resumed);
+        let position = resumed.and_then(Resumed::position);
+        let is_past = position.is_some_and(|position| place.seq <= position);
+        if is_past && copy.is_written && !copy.is_doubtful {
+            return Judgement::Settled(Verdict::Confirmed);
+        }
+        let is_fed = !is_past && resumed.is_some_and(|resumed| resumed.loss.is_none());
+        if is_fed { Judgement::Replayed } else { Judgement::Again }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::delivery::{Author, Loss, Publication};
+    use crate::message::Guarantee;
+    use crate::message::system::Features;
+    use crate::tables::connections::{Address, Closing, Profile};
+    use crate::tables::in_flight::WriteTimes;
+    use crate::tables::owed::{Owed, Reason};
+
+    struct Bench {
+        delivery: Delivery,
+        session: SessionId,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let mut delivery = Delivery::new(&Config::default(), [7; 32]);
+            let session = delivery.tables.sessions.open("s", 0);
+            Self { delivery, session }
+        }
+
+        /// A member that confirms.
+        fn connect(&mut self, connection_id: u128) -> u32 {
+            let profile = Profile {
+                connection_id,
+                connected_unix_ms: 0,
+                connected_ms: 0,
+                address: Address { ip: [0; 16], port: 1 },
+                personal: None,
+                is_service: false,
+                features: Features { ack: true, ..Features::default() },
+                echo: true,
+                bad_messages: 0,
+                bad_since_ms: 0,
+                ping_tokens: 0,
+                ping_reckoned_ms: 0,
+                closing: Closing::default(),
+                is_kept: false,
+                pending_answers: 0,
+            };
+            let slot = self.delivery.tables.connections.insert(profile, 0).slot();
+            self.delivery.tables.outputs.open(slot);
+            self.delivery.tables.sessions.join(slot, self.session);
+            slot
+        }
+
+        /// Publishes, and writes the copy of `slot`.
+        fn publish_and_write(&mut self, slot: u32, id: &str) {
+            let publication = Publication {
+                id,
+                kind: "t",
+                priority: Priority::Normal,
+                from: Author::Server,
+                key: None,
+                reply_to: None,
+                meta: None,
+                expires_in_ms: None,
+                guarantee: Guarantee::Retried,
+                payload: b"1",
+            };
+            self.delivery.publish(self.session, None, &publication).unwrap();
+            let receiver = (self.delivery.receiver_of(slot), slot);
+            let tables = &mut self.delivery.tables;
+            let message = tables.outputs.ring(slot, Priority::Normal).last().unwrap();
+            let times = WriteTimes { now_ms: 0, expires_ms: 60_000 };
+            tables.in_flight.note_written(message, receiver, true, times, &mut tables.messages);
+        }
+
+        /// The row ends, and another one goes on for it; how many copies are queued for that.
+        fn take_over(&mut self, old: u32, resumed: Resumed) -> usize {
+            let key = self.delivery.receiver_of(old);
+            self.delivery.tables.in_flight.park(key);
+            let new = self.connect(2);
+            let copies = self.delivery.adopt_in_flight(new, &[key]);
+            self.delivery.continue_in_flight(new, copies, &[(self.session, resumed)]);
+            self.delivery.tables.in_flight.invariants(&self.delivery.tables.messages);
+            self.delivery.tables.outputs.len(new)
+        }
+    }
+
+    #[test]
+    fn a_position_past_a_gap_confirms_nothing_that_lies_in_it() {
+        let mut bench = Bench::new();
+        let old = bench.connect(1);
+        for id in ["m1", "m2", "m3"] {
+            bench.publish_and_write(old, id);
+        }
+        let (session, reason) = (bench.session, Reason::HistoryEvicted);
+        bench.delivery.tables.outputs.owe(old, Owed::Session { session, from: 2, to: 2, reason });
+        bench.delivery.pay_gaps(old);
+        let queued = bench.take_over(old, Resumed { seq: 2, loss: None });
+        let totals = bench.delivery.tables.in_flight.totals;
+        assert_eq!((totals.confirmed, queued), (1, 1), "m1 is confirmed, m2 sent again, m3 replayed");
+        assert_eq!(bench.delivery.tables.in_flight.len(), 2);
+    }
+
+    #[test]
+    fn where_history_cannot_replay_what_lies_behind_the_position_is_sent_again() {
+        let mut bench = Bench::new();
+        let old = bench.connect(1);
+        for id in ["m1", "m2", "m3"] {
+            bench.publish_and_write(old, id);
+        }
+        let loss = Some(Loss { range: Some((2, 3)), reason: Reason::HistoryEvicted });
+        let queued = bench.take_over(old, Resumed { seq: 3, loss });
+        assert_eq!((bench.delivery.tables.in_flight.totals.confirmed, queued), (1, 2));
+    }
+}

@@ -1,0 +1,104 @@
+//! `?wait=delivered`: a publishing whose answer says how the receivers have confirmed it.
+
+use super::Response;
+use crate::config::limits::{OUTCOME_WAIT_MAX_MS, OUTCOME_WAIT_MS};
+use crate::delivery::{Delivery, Published};
+use crate::message::ProtocolError;
+use crate::tables::{Counts, OutcomeId};
+
+/// How long a request waits for confirmations, in milliseconds, if it does.
+pub type Patience = Option<u64>;
+
+/// What an answer waits for. Until then its status and body are open.
+#[derive(Debug)]
+pub struct Wait {
+    /// The outcome.
+    pub outcome: OutcomeId,
+    /// How long at most, in milliseconds.
+    pub timeout_ms: u64,
+    /// The message's id.
+    pub id: String,
+    /// The position it took.
+    pub seq: Option<u64>,
+}
+
+const BAD_WAIT: ProtocolError = ProtocolError::bad_field("wait", "wait must be delivered.");
+const BAD_TIMEOUT: ProtocolError = ProtocolError::bad_field("timeoutMs", "timeoutMs must be a number from 0 to 25000.");
+const ONLY_WITH_WAIT: ProtocolError = ProtocolError::bad_field("timeoutMs", "timeoutMs has a meaning only with wait.");
+
+/// Reads `wait` and `timeoutMs` of a query.
+///
+/// # Errors
+/// `bad_message` that names the parameter.
+pub fn parse_patience(query: Option<&str>) -> Result<Patience, ProtocolError> {
+    let wait = parameter(query, "wait");
+    let timeout = parameter(query, "timeoutMs");
+    match (wait, timeout) {
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(ONLY_WITH_WAIT),
+        (Some("delivered"), None) => Ok(Some(OUTCOME_WAIT_MS)),
+        (Some("delivered"), Some(text)) => {
+            let timeout_ms = text.parse().ok().filter(|&ms| ms <= OUTCOME_WAIT_MAX_MS);
+            timeout_ms.map(Some).ok_or(BAD_TIMEOUT)
+        }
+        (Some(_), _) => Err(BAD_WAIT),
+    }
+}
+
+fn parameter<'a>(query: Option<&'a str>, wanted: &str) -> Option<&'a str> {
+    let pairs = query.unwrap_or("").split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.into_iter().find(|(name, _)| *name == wanted).map(|(_, value)| value)
+}
+
+/// Answers a publishing at once where its outcome is settled or nobody counts it; else the answer waits.
+pub fn answer_outcome(
+    delivery: &mut Delivery,
+    id: &str,
+    published: Published,
+    known: Option<Counts>,
+    timeout_ms: u64,
+) -> Response {
+    let outcomes = &mut delivery.tables.in_flight.outcomes;
+    let counted = published.outcome.and_then(|outcome| Some((outcome, outcomes.counts(outcome)?)));
+    match counted {
+        Some((outcome, counts)) if !counts.are_settled() => {
+            let wait = Wait { outcome, timeout_ms, id: id.to_owned(), seq: published.seq };
+            Response { wait: Some(wait), ..counts_response(id, published.seq, counts) }
+        }
+        Some((outcome, counts)) => {
+            outcomes.abandon(outcome);
+            counts_response(id, published.seq, counts)
+        }
+        None => {
+            let unknown = Counts { matched: published.matched, unconfirmable: published.matched, ..Counts::default() };
+            counts_response(id, published.seq, known.unwrap_or(unknown))
+        }
+    }
+}
+
+/// The counts: all there is to say, or what is known so far.
+pub fn counts_response(id: &str, seq: Option<u64>, counts: Counts) -> Response {
+    let mut body = Vec::with_capacity(128);
+    counts.write(&mut body, id, Some(seq));
+    Response::json(if counts.are_settled() { 200 } else { 202 }, body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_are_read_and_wrong_ones_name_the_parameter() {
+        let field = |query| parse_patience(Some(query)).unwrap_err().field;
+        assert_eq!(parse_patience(None), Ok(None));
+        assert_eq!(parse_patience(Some("x=1&y")), Ok(None));
+        assert_eq!(parse_patience(Some("wait=delivered")), Ok(Some(OUTCOME_WAIT_MS)));
+        assert_eq!(parse_patience(Some("timeoutMs=0&wait=delivered")), Ok(Some(0)));
+        assert_eq!(parse_patience(Some("wait=delivered&timeoutMs=25000")), Ok(Some(25_000)));
+        for query in ["wait=delivered&timeoutMs=25001", "wait=delivered&timeoutMs=-1", "timeoutMs=5"] {
+            assert_eq!(field(query), Some("timeoutMs"), "{query}");
+        }
+        assert_eq!(field("wait"), Some("wait"));
+        assert_eq!(field("wait=published"), Some("wait"));
+    }
+}

@@ -1,0 +1,736 @@
+//! Messages in flight: copies of reliable messages whose receivers have not confirmed them yet.
+//!
+//! In: who is to get a message, when a copy was written, what was confirmed. Out: copies that are due to be sent again. A
+//! receiver is known by the key of its connection, so that what it has not confirmed waits under this key when its row
+//! ends, for a connection that goes on with it. Its timers rest meanwhile.
+//!
+//! A copy is in three chains: of its receiver, of its message, and of its receiver and label, by which a confirmation finds
+//! it. A copy's timer runs from when it was written until it is confirmed or sent again; a message has one for its end.
+//! What became of each copy is summed up in [`Outcomes`].
+//!
+//! Not done here: queueing. `delivery::confirm` does it.
+
+use rustc_hash::FxHashMap;
+use slab::Slab;
+
+use super::chains::{Chain, Links};
+use super::fingerprints::Label;
+use super::messages::{Description, Topic};
+use super::outcomes::{Outcomes, Verdict};
+use super::{MessageId, Messages, OutcomeId, Wheel};
+
+/// What the table allows.
+#[derive(Clone, Copy, Debug)]
+pub struct InFlightLimits {
+    /// Copies over all receivers.
+    pub copies: usize,
+    /// Copies of one receiver. Beyond it the oldest is given up.
+    pub copies_per_receiver: usize,
+    /// How often a copy is sent again.
+    pub retries: u32,
+    /// How long a written copy may stay unconfirmed before the first retry, in milliseconds; twice as long before each
+    /// further one.
+    pub timeout_ms: u64,
+}
+
+/// A copy in the table.
+pub type CopyKey = u32;
+
+/// What is known of a copy.
+#[derive(Clone, Copy, Debug)]
+struct Copy {
+    receiver: u64,
+    /// The row in `tracked`.
+    message: u32,
+    /// How often it was sent again.
+    attempts: u32,
+    /// Whether the receiver's connection has written it.
+    is_written: bool,
+    /// Whether any of the receiver's connections has, so that it may be confirmed.
+    is_known: bool,
+    /// The receiver's position may be past it for another reason than that it has come.
+    is_doubtful: bool,
+    /// Whether it counts for the outcome: the receiver was there when the message was published.
+    is_matched: bool,
+}
+
+/// A message of which copies are in flight.
+struct Tracked {
+    /// One reference is this table's.
+    id: MessageId,
+    /// The same bytes without a place in a session, made for the first retry. One reference is this table's.
+    retry: Option<MessageId>,
+    label: Label,
+    topic: Option<Topic>,
+    outcome: Option<OutcomeId>,
+    copies: Chain,
+}
+
+#[derive(Default)]
+struct Receiver {
+    /// Its row; none once that has ended.
+    slot: Option<u32>,
+    copies: Chain,
+}
+
+/// A copy that is due to be sent again, or to be judged after its receiver has come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The copy.
+    pub key: CopyKey,
+    /// The receiver's row.
+    pub slot: u32,
+    /// The message.
+    pub message: MessageId,
+    /// Whether the receiver's last connection has written it.
+    pub is_written: bool,
+    /// Whether a position past it says nothing.
+    pub is_doubtful: bool,
+}
+
+/// Sums since the start.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct InFlightTotals {
+    /// Copies that were confirmed.
+    pub confirmed: u64,
+    /// Copies given up.
+    pub expired: u64,
+    /// Copies of reliable messages for receivers that do not confirm.
+    pub unconfirmable: u64,
+    /// Copies sent again.
+    pub retries: u64,
+}
+
+/// The table.
+pub struct InFlight {
+    /// How the receivers have confirmed what senders ask about.
+    pub outcomes: Outcomes,
+    /// Sums.
+    pub totals: InFlightTotals,
+    limits: InFlightLimits,
+    copies: Slab<Copy>,
+    tracked: Slab<Tracked>,
+    by_message: FxHashMap<MessageId, u32>,
+    /// The newest message of each topic.
+    by_topic: FxHashMap<Topic, u32>,
+    /// By the key of a connection, which is random.
+    receivers: FxHashMap<u64, Receiver>,
+    by_label: FxHashMap<(u64, Label), Chain>,
+    receiver_links: Links,
+    message_links: Links,
+    label_links: Links,
+    /// By copy: when it is due.
+    timers: Wheel,
+    /// By message: when it expires.
+    ends: Wheel,
+}
+
+impl InFlight {
+    /// An empty table.
+    pub fn new(limits: InFlightLimits, outcomes_max: usize) -> Self {
+        Self {
+            outcomes: Outcomes::new(outcomes_max),
+            totals: InFlightTotals::default(),
+            limits,
+            copies: Slab::new(),
+            tracked: Slab::new(),
+            by_message: FxHashMap::default(),
+            by_topic: FxHashMap::default(),
+            receivers: FxHashMap::default(),
+            by_label: FxHashMap::default(),
+            receiver_links: Links::default(),
+            message_links: Links::default(),
+            label_links: Links::default(),
+            timers: Wheel::default(),
+            ends: Wheel::default(),
+        }
+    }
+
+    /// Copies in flight.
+    pub fn len(&self) -> usize {
+        self.copies.len()
+    }
+
+    /// Whether nothing is in flight.
+    pub fn is_empty(&self) -> bool {
+        self.copies.is_empty()
+    }
+
+    /// Whether so many more copies fit.
+    pub fn has_room(&self, copies: usize) -> bool {
+        self.copies.len() + copies <= self.limits.copies
+    }
+
+    /// Holds a message for its receivers, each a key and a row. There must be room.
+    pub fn hold(
+        &mut self,
+        id: MessageId,
+        receivers: impl IntoIterator<Item = (u64, u32)>,
+        outcome: Option<OutcomeId>,
+        expires_ms: u64,
+        messages: &mut Messages,
+    ) {
+        for (receiver, slot) in receivers {
+            let message = self.track(id, outcome, expires_ms, messages);
+            self.insert(message, receiver, slot, true, messages);
+        }
+    }
+
+    /// A copy was completely written to a row. One that nobody has held yet, because it was fed from history, is held from
+    /// now on, if its receiver confirms.
+    pub fn note_written(
+        &mut self,
+        id: MessageId,
+        (receiver, slot): (u64, u32),
+        confirms: bool,
+        times: WriteTimes,
+        messages: &mut Messages,
+    ) {
+        let description = *messages.description(id);
+        let found = self.find(receiver, description.label, id);
+        let is_new = found.is_none() && confirms && description.place.is_some() && times.expires_ms > times.now_ms;
+        let key = if is_new && self.has_room(1) {
+            let message = self.track(id, None, times.expires_ms, messages);
+            Some(self.insert(message, receiver, slot, false, messages))
+        } else {
+            found
+        };
+        if let Some(key) = key {
+            let copy = &mut self.copies[key as usize];
+            (copy.is_written, copy.is_known) = (true, true);
+            if self.receivers[&receiver].slot.is_some() {
+                self.arm(key, times.now_ms);
+            }
+        }
+    }
+
+    /// A receiver has handled the messages of a label. Returns how many copies that confirms; those that are not written
+    /// cannot have been handled.
+    pub fn confirm(&mut self, receiver: u64, label: Label, messages: &mut Messages) -> usize {
+        let chain = self.by_label.get(&(receiver, label)).copied().unwrap_or_default();
+        let written = self.label_links.iter(&chain).filter(|&key| self.copies[key as usize].is_known);
+        let written: Vec<CopyKey> = written.collect();
+        for &key in &written {
+            self.settle(key, Verdict::Confirmed, messages);
+        }
+        written.len()
+    }
+
+    /// A newer message of the topic was published: the older one is not sent again.
+    pub fn replace(&mut self, topic: Topic, messages: &mut Messages) {
+        if let Some(message) = self.by_topic.get(&topic).copied() {
+            self.expire_message(message, messages);
+        }
+    }
+
+    /// The message is past its own expiry, before its end may have come here: it is given up for all receivers.
+    pub fn expire_now(&mut self, id: MessageId, messages: &mut Messages) {
+        if let Some(message) = self.by_message.get(&id).copied() {
+            self.expire_message(message, messages);
+        }
+    }
+
+    /// The receiver will not get what it has not got of these positions, or its own position passes them.
+    pub fn doubt(&mut self, receiver: u64, messages: &Messages, is_lost: impl Fn(&Description) -> bool) {
+        for key in self.keys_of(receiver) {
+            let copy = &mut self.copies[key as usize];
+            copy.is_doubtful |= is_lost(messages.description(self.tracked[copy.message as usize].id));
+        }
+    }
+
+    /// Copies that left the receiver's queue although they were not written are due like those that were.
+    pub fn miss(&mut self, receiver: u64, now_ms: u64, is_lost: impl Fn(MessageId) -> bool) {
+        for key in self.keys_of(receiver) {
+            let tracked = &self.tracked[self.copies[key as usize].message as usize];
+            let is_missed = is_lost(tracked.id) || tracked.retry.is_some_and(&is_lost);
+            if is_missed && self.timers.due_ms(key).is_none() {
+                self.arm(key, now_ms);
+            }
+        }
+    }
+
+    /// The receiver's row ends: what it has not confirmed waits.
+    pub fn park(&mut self, receiver: u64) {
+        for key in self.keys_of(receiver) {
+            self.timers.disarm(key);
+        }
+        if let Some(entry) = self.receivers.get_mut(&receiver) {
+            entry.slot = None;
+        }
+    }
+
+    /// What waits for `old` is `new`'s, whose row is `slot`; in the order of publication.
+    pub fn adopt(&mut self, old: u64, new: u64, slot: u32) -> Vec<Due> {
+        let keys = self.keys_of(old);
+        for &key in &keys {
+            self.unlink_receiver(key);
+            self.copies[key as usize].receiver = new;
+            self.link_receiver(key, slot);
+        }
+        keys.into_iter().filter_map(|key| self.due(key)).collect()
+    }
+
+    /// Moves time on. Messages that have expired are given up, and so are copies that were sent again often enough; the
+    /// others that are due come out, at most about `budget` of them, and have no timer until they are written again.
+    pub fn expire(&mut self, now_ms: u64, budget: usize, messages: &mut Messages) -> Vec<Due> {
+        let (mut ended, mut fired) = (Vec::new(), Vec::new());
+        self.ends.expire(now_ms, budget, &mut ended);
+        for message in ended {
+            self.expire_message(message, messages);
+        }
+        self.timers.expire(now_ms, budget, &mut fired);
+        let (again, exhausted): (Vec<_>, Vec<_>) =
+            fired.into_iter().partition(|&key| self.copies[key as usize].attempts < self.limits.retries);
+        for key in exhausted {
+            self.settle(key, Verdict::Expired, messages);
+        }
+        again.into_iter().filter_map(|key| self.due(key)).collect()
+    }
+
+    /// When something is due next.
+    pub fn next_due_ms(&self) -> Option<u64> {
+        self.timers.next_due_ms().into_iter().chain(self.ends.next_due_ms()).min()
+    }
+
+    /// The copy was not queued after all: it is due later, and no attempt is spent.
+    pub fn postpone(&mut self, key: CopyKey, now_ms: u64) {
+        self.arm(key, now_ms);
+    }
+
+    /// The copy was queued once more, as an attempt.
+    pub fn note_retry(&mut self, key: CopyKey) {
+        self.copies[key as usize].attempts += 1;
+        self.totals.retries += 1;
+    }
+
+    /// The receiver's new connection has yet to write the copy. `is_doubtful` says that its position is past it already.
+    pub fn begin_again(&mut self, key: CopyKey, is_doubtful: bool) {
+        let copy = &mut self.copies[key as usize];
+        copy.is_written = false;
+        copy.is_doubtful |= is_doubtful;
+    }
+
+    /// The message to queue for a retry, if one was made.
+    pub fn retry_of(&self, key: CopyKey) -> Option<MessageId> {
+        self.tracked[self.copies[key as usize].message as usize].retry
+    }
+
+    /// `retry` has the bytes of the copy's message. One of its references is now this table's.
+    pub fn set_retry(&mut self, key: CopyKey, retry: MessageId, messages: &mut Messages) {
+        messages.keep(retry);
+        let place = &mut self.tracked[self.copies[key as usize].message as usize].retry;
+        assert!(place.replace(retry).is_none(), "a second retry of one message");
+    }
+
+    /// The copy ends.
+    pub fn settle(&mut self, key: CopyKey, verdict: Verdict, messages: &mut Messages) {
+        self.timers.disarm(key);
+        self.unlink_receiver(key);
+        let copy = self.copies.remove(key as usize);
+        let tracked = &mut self.tracked[copy.message as usize];
+        self.message_links.remove(&mut tracked.copies, key);
+        let (outcome, is_last) = (tracked.outcome.filter(|_| copy.is_matched), tracked.copies.is_empty());
+        self.note(verdict, 1);
+        if let Some(outcome) = outcome {
+            self.outcomes.count(outcome, verdict);
+        }
+        if is_last {
+            self.untrack(copy.message, messages);
+        }
+    }
+
+    /// Adds to the sums.
+    pub const fn note(&mut self, verdict: Verdict, copies: u64) {
+        *match verdict {
+            Verdict::Confirmed => &mut self.totals.confirmed,
+            Verdict::Expired => &mut self.totals.expired,
+            Verdict::Unconfirmable => &mut self.totals.unconfirmable,
+        } += copies;
+    }
+
+    fn expire_message(&mut self, message: u32, messages: &mut Messages) {
+        let copies = self.tracked[message as usize].copies;
+        let keys: Vec<CopyKey> = self.message_links.iter(&copies).collect();
+        for key in keys {
+            self.settle(key, Verdict::Expired, messages);
+        }
+    }
+
+    fn arm(&mut self, key: CopyKey, now_ms: u64) {
+        let attempts = self.copies[key as usize].attempts;
+        let wait_ms = self.limits.timeout_ms.saturating_mul(1 << attempts.min(30));
+        self.timers.arm(key, now_ms.saturating_add(wait_ms));
+    }
+
+    fn find(&self, receiver: u64, label: Label, id: MessageId) -> Option<CopyKey> {
+        let chain = self.by_label.get(&(receiver, label))?;
+        self.label_links.iter(chain).find(|&key| {
+            let tracked = &self.tracked[self.copies[key as usize].message as usize];
+            tracked.id == id || tracked.retry == Some(id)
+        })
+    }
+
+    fn due(&self, key: CopyKey) -> Option<Due> {
+        let copy = &self.copies[key as usize];
+        let slot = self.receivers.get(&copy.receiver)?.slot?;
+        let message = self.tracked[copy.message as usize].id;
+        Some(Due { key, slot, message, is_written: copy.is_written, is_doubtful: copy.is_doubtful })
+    }
+
+    fn keys_of(&self, receiver: u64) -> Vec<CopyKey> {
+        self.receivers.get(&receiver).map_or(Vec::new(), |entry| self.receiver_links.iter(&entry.copies).collect())
+    }
+
+    /// The row of a message, made now if it has none.
+    fn track(&mut self, id: MessageId, outcome: Option<OutcomeId>, expires_ms: u64, messages: &mut Messages) -> u32 {
+        if let Some(&message) = self.by_message.get(&id) {
+            return message;
+        }
+        let Description { label, topic, .. } = *messages.description(id);
+        messages.retain(id, 1);
+        messages.keep(id);
+        let row = Tracked { id, retry: None, label, topic, outcome, copies: Chain::default() };
+        let message = self.tracked.insert(row) as u32;
+        self.by_message.insert(id, message);
+        if let Some(topic) = topic {
+            self.by_topic.insert(topic, message);
+        }
+        self.ends.arm(message, expires_ms);
+        message
+    }
+
+    fn untrack(&mut self, message: u32, messages: &mut Messages) {
+        let row = self.tracked.remove(message as usize);
+        self.by_message.remove(&row.id);
+        if let Some(topic) = row.topic.filter(|topic| self.by_topic.get(topic) == Some(&message)) {
+            self.by_topic.remove(&topic);
+        }
+        self.ends.disarm(message);
+        for id in [row.id].into_iter().chain(row.retry) {
+            messages.let_go(id);
+            messages.release(id);
+        }
+    }
+
+    fn insert(&mut self, message: u32, receiver: u64, slot: u32, is_matched: bool, messages: &mut Messages) -> CopyKey {
+        let copy =
+            Copy { receiver, message, attempts: 0, is_written: false, is_known: false, is_doubtful: false, is_matched };
+        let key = self.copies.insert(copy) as CopyKey;
+        self.message_links.append(&mut self.tracked[message as usize].copies, key);
+        self.link_receiver(key, slot);
+        let copies = self.receivers[&receiver].copies;
+        if let Some(oldest) = copies.first().filter(|_| copies.len() > self.limits.copies_per_receiver) {
+            self.settle(oldest, Verdict::Expired, messages);
+        }
+        key
+    }
+
+    fn link_receiver(&mut self, key: CopyKey, slot: u32) {
+        let copy = self.copies[key as usize];
+        let label = self.tracked[copy.message as usize].label;
+        let receiver = self.receivers.entry(copy.receiver).or_default();
+        receiver.slot = Some(slot);
+        self.receiver_links.append(&mut receiver.copies, key);
+        self.label_links.append(self.by_label.entry((copy.receiver, label)).or_default(), key);
+    }
+
+    /// Receivers and labels of which nothing is in flight have no entry.
+    fn unlink_receiver(&mut self, key: CopyKey) {
+        const LISTED: &str = "ok because a copy is in its chains";
+        let copy = self.copies[key as usize];
+        let label = (copy.receiver, self.tracked[copy.message as usize].label);
+        let receiver = self.receivers.get_mut(&copy.receiver).expect(LISTED);
+        self.receiver_links.remove(&mut receiver.copies, key);
+        if receiver.copies.is_empty() {
+            self.receivers.remove(&copy.receiver);
+        }
+        let chain = self.by_label.get_mut(&label).expect(LISTED);
+        self.label_links.remove(chain, key);
+        if chain.is_empty() {
+            self.by_label.remove(&label);
+        }
+    }
+
+    /// Adds the references that the table holds.
+    pub fn count_references(&self, references: &mut FxHashMap<MessageId, u32>) {
+        for id in self.tracked.iter().flat_map(|(_, row)| [row.id].into_iter().chain(row.retry)) {
+            *references.entry(id).or_default() += 1;
+        }
+    }
+
+    /// Checks the chains, the indexes and the timers against the copies.
+    pub fn invariants(&self, messages: &Messages) {
+        assert!(self.copies.len() <= self.limits.copies);
+        let len = self.copies.len();
+        assert_eq!(self.tracked.iter().map(|(_, row)| row.copies.len()).sum::<usize>(), len);
+        assert_eq!(self.receivers.values().map(|entry| entry.copies.len()).sum::<usize>(), len);
+        assert_eq!(self.by_label.values().map(Chain::len).sum::<usize>(), len);
+        assert_eq!((self.by_message.len(), self.ends.armed()), (self.tracked.len(), self.tracked.len()));
+        for (message, row) in &self.tracked {
+            assert_eq!(self.by_message.get(&row.id), Some(&(message as u32)));
+            assert_eq!(messages.description(row.id).label, row.label);
+            assert!(!row.copies.is_empty());
+        }
+        for (key, copy) in &self.copies {
+            let row = &self.tracked[copy.message as usize];
+            assert_eq!(self.find(copy.receiver, row.label, row.id), Some(key as u32));
+            assert!(self.keys_of(copy.receiver).contains(&(key as u32)));
+            let is_parked = self.receivers[&copy.receiver].slot.is_none();
+            assert!(!is_parked || self.timers.due_ms(key as u32).is_none(), "a timer of a receiver that is gone");
+        }
+        self.timers.invariants();
+        self.ends.invariants();
+        self.outcomes.invariants();
+    }
+}
+
+/// When a copy was written, and when its message expires, in the loop's milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct WriteTimes {
+    /// Now.
+    pub now_ms: u64,
+    /// The end of the message.
+    pub expires_ms: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config::limits::WHEEL_TICK_MS;
+    use crate::message::Priority;
+    use crate::tables::messages::Place;
+    use crate::tables::{Counts, SessionId};
+
+    const LIFE_MS: u64 = 100_000;
+
+    struct Bench {
+        table: InFlight,
+        messages: Messages,
+        now_ms: u64,
+    }
+
+    impl Bench {
+        fn new(retries: u32) -> Self {
+            let limits = InFlightLimits { copies: 100, copies_per_receiver: 3, retries, timeout_ms: 1000 };
+            Self { table: InFlight::new(limits, 10), messages: Messages::new(1 << 20), now_ms: 0 }
+        }
+
+        fn store(&mut self, label: Label, topic: Option<u128>) -> MessageId {
+            let place = Some(Place { session: SessionId { slot: 0, generation: 0 }, seq: label });
+            let topic = topic.map(Topic);
+            let description = Description { label, place, topic, ..Description::plain(Priority::Normal, 0) };
+            self.messages.store(b"frame", description, 0).unwrap()
+        }
+
+        /// Holds a new message, whose label is all that is known of it, for rows that are also their keys.
+        fn hold(&mut self, label: Label, topic: Option<u128>, receivers: &[u32]) -> (MessageId, OutcomeId) {
+            let id = self.store(label, topic);
+            let counts = Counts { matched: receivers.len() as u32, ..Counts::default() };
+            let outcome = self.table.outcomes.open("m", None, counts);
+            let receivers: Vec<_> = receivers.iter().map(|&slot| (u64::from(slot), slot)).collect();
+            if let Some(topic) = topic {
+                self.table.replace(Topic(topic), &mut self.messages);
+            }
+            let end_ms = self.now_ms + LIFE_MS;
+            self.table.hold(id, receivers, Some(outcome), end_ms, &mut self.messages);
+            self.messages.release(id);
+            (id, outcome)
+        }
+
+        fn write(&mut self, id: MessageId, receiver: u32) {
+            let times = WriteTimes { now_ms: self.now_ms, expires_ms: self.now_ms + LIFE_MS };
+            self.table.note_written(id, (u64::from(receiver), receiver), true, times, &mut self.messages);
+        }
+
+        /// Moves time on; the labels of what is due by then.
+        fn expire_at(&mut self, now_ms: u64) -> Vec<Due> {
+            self.now_ms = now_ms;
+            let due = self.table.expire(now_ms, 100, &mut self.messages);
+            self.table.invariants(&self.messages);
+            due
+        }
+
+        fn counts(&self, outcome: OutcomeId) -> Counts {
+            self.table.outcomes.counts(outcome).unwrap()
+        }
+    }
+
+    #[test]
+    fn a_copy_is_due_after_its_time_doubling_until_its_attempts_are_used_up() {
+        let mut bench = Bench::new(3);
+        let (id, outcome) = bench.hold(7, None, &[1]);
+        assert!(bench.expire_at(50_000).is_empty(), "while it is queued no time runs");
+        for wait_ms in [1000, 2000, 4000] {
+            bench.write(id, 1);
+            let start_ms = bench.now_ms;
+            assert!(bench.expire_at(start_ms + wait_ms - 1).is_empty());
+            let due = bench.expire_at(start_ms + wait_ms + 2 * WHEEL_TICK_MS);
+            assert_eq!(due.iter().map(|due| due.message).collect::<Vec<_>>(), [id]);
+            bench.table.note_retry(due[0].key);
+        }
+        bench.write(id, 1);
+        assert!(bench.expire_at(bench.now_ms + 8000 - 1).is_empty() && !bench.table.is_empty());
+        assert!(bench.expire_at(bench.now_ms + 1 + 2 * WHEEL_TICK_MS).is_empty() && bench.table.is_empty());
+        assert_eq!(bench.counts(outcome).expired, 1);
+        assert_eq!((bench.table.totals.retries, bench.table.totals.expired), (3, 1));
+        assert!(bench.messages.is_empty());
+    }
+
+    #[test]
+    fn only_what_a_receiver_was_sent_is_confirmed_and_only_by_itself() {
+        let mut bench = Bench::new(3);
+        let (id, outcome) = bench.hold(7, None, &[1, 2]);
+        bench.write(id, 1);
+        assert_eq!(bench.table.confirm(2, 7, &mut bench.messages), 0, "not written yet");
+        assert_eq!(bench.table.confirm(3, 7, &mut bench.messages), 0, "another's");
+        assert_eq!(bench.table.confirm(1, 8, &mut bench.messages), 0, "another id");
+        assert_eq!(bench.table.confirm(1, 7, &mut bench.messages), 1);
+        assert_eq!(bench.table.confirm(1, 7, &mut bench.messages), 0, "once");
+        bench.table.invariants(&bench.messages);
+        assert_eq!(bench.counts(outcome), Counts { matched: 2, confirmed: 1, ..Counts::default() });
+    }
+
+    #[test]
+    fn a_newer_message_of_the_topic_and_the_end_of_its_time_end_it_for_all() {
+        let mut bench = Bench::new(3);
+        let (first, outcome) = bench.hold(1, Some(9), &[1, 2]);
+        bench.write(first, 1);
+        let (_, newer) = bench.hold(2, Some(9), &[1]);
+        assert_eq!((bench.counts(outcome).expired, bench.counts(newer).expired), (2, 0));
+        assert!(bench.expire_at(LIFE_MS + 2 * WHEEL_TICK_MS).is_empty());
+        assert_eq!(bench.counts(newer).expired, 1);
+        assert!(bench.table.is_empty() && bench.messages.is_empty());
+    }
+
+    #[test]
+    fn at_its_limit_a_receiver_s_oldest_gives_way() {
+        let mut bench = Bench::new(3);
+        let outcomes: Vec<_> = (1..=4).map(|label| bench.hold(label, None, &[1]).1).collect();
+        bench.table.invariants(&bench.messages);
+        let expired: Vec<u32> = outcomes.iter().map(|&outcome| bench.counts(outcome).expired).collect();
+        assert_eq!((expired, bench.table.len()), (vec![1, 0, 0, 0], 3));
+        assert!(bench.table.has_room(97) && !bench.table.has_room(98));
+    }
+
+    #[test]
+    fn what_waits_for_a_receiver_rests_until_another_connection_takes_it_over() {
+        let mut bench = Bench::new(3);
+        let (id, outcome) = bench.hold(7, None, &[1]);
+        let (queued, _) = bench.hold(8, None, &[1]);
+        bench.write(id, 1);
+        bench.table.doubt(1, &bench.messages, |description| description.label == 8);
+        bench.table.park(1);
+        assert!(bench.expire_at(50_000).is_empty());
+        let due = bench.table.adopt(1, 2, 20);
+        let told: Vec<_> = due.iter().map(|due| (due.message, due.slot, due.is_written, due.is_doubtful)).collect();
+        assert_eq!(told, [(id, 20, true, false), (queued, 20, false, true)]);
+        bench.table.begin_again(due[0].key, true);
+        assert_eq!(bench.table.confirm(1, 7, &mut bench.messages), 0);
+        assert_eq!(bench.table.confirm(2, 7, &mut bench.messages), 1, "the client may have it from the old connection");
+        assert_eq!(bench.counts(outcome).confirmed, 1);
+        bench.table.invariants(&bench.messages);
+    }
+
+    #[test]
+    fn a_copy_that_nobody_waited_for_is_held_once_it_is_written_and_counts_for_no_outcome() {
+        let mut bench = Bench::new(3);
+        let (id, outcome) = bench.hold(7, None, &[1]);
+        bench.write(id, 2);
+        assert_eq!((bench.table.len(), bench.table.confirm(2, 7, &mut bench.messages)), (2, 1));
+        assert_eq!(bench.counts(outcome).confirmed, 0);
+        let times = WriteTimes { now_ms: 0, expires_ms: LIFE_MS };
+        bench.table.note_written(id, (3, 3), false, times, &mut bench.messages);
+        assert_eq!(bench.table.len(), 1, "a receiver that does not confirm");
+    }
+
+    #[test]
+    fn a_retry_is_another_message_and_both_are_let_go_together() {
+        let mut bench = Bench::new(3);
+        let (id, _) = bench.hold(7, None, &[1]);
+        bench.write(id, 1);
+        let due = bench.expire_at(2000)[0];
+        let description = Description { label: 7, ..Description::plain(Priority::Normal, 0) };
+        let retry = bench.messages.store(b"frame", description, 0).unwrap();
+        bench.table.set_retry(due.key, retry, &mut bench.messages);
+        bench.table.miss(1, bench.now_ms, |id| id == retry);
+        assert_eq!(bench.expire_at(4000).len(), 1, "a retry that left the queue unwritten is due again");
+        bench.write(retry, 1);
+        assert_eq!(bench.table.confirm(1, 7, &mut bench.messages), 1);
+        assert!(bench.messages.is_empty());
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Hold(Vec<u32>),
+        Write(u32, usize),
+        Confirm(u32, Label),
+        Take(u32, u32),
+        Wait(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            prop::collection::btree_set(0_u32..4, 0..4).prop_map(|set| Step::Hold(set.into_iter().collect())),
+            (0_u32..4, 0_usize..6).prop_map(|(receiver, back)| Step::Write(receiver, back)),
+            (0_u32..4, 1_u64..30).prop_map(|(receiver, label)| Step::Confirm(receiver, label)),
+            (0_u32..4, 0_u32..4).prop_map(|(old, new)| Step::Take(old, new)),
+            (0_u64..40_000).prop_map(Step::Wait),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn holds_what_a_plain_map_says(steps in prop::collection::vec(step(), 0..80)) {
+            let mut bench = Bench::new(u32::MAX);
+            bench.table.limits.copies_per_receiver = usize::MAX;
+            // By receiver and label: whether it was written, and when it ends.
+            let mut model: BTreeMap<(u32, Label), (bool, u64)> = BTreeMap::new();
+            let mut ids: Vec<MessageId> = Vec::new();
+            for step in steps {
+                match step {
+                    Step::Hold(receivers) => {
+                        let label = ids.len() as u64 + 1;
+                        let id = bench.store(label, None);
+                        let end_ms = bench.now_ms + LIFE_MS;
+                        let keyed = receivers.iter().map(|&slot| (u64::from(slot), slot));
+                        bench.table.hold(id, keyed, None, end_ms, &mut bench.messages);
+                        model.extend(receivers.iter().map(|&slot| ((slot, label), (false, end_ms))));
+                        ids.push(id); // the test keeps its reference
+                    }
+                    Step::Write(receiver, back) if back < ids.len() => {
+                        let label = (ids.len() - back) as u64;
+                        if let Some((is_written, _)) = model.get_mut(&(receiver, label)) {
+                            *is_written = true;
+                            bench.write(ids[label as usize - 1], receiver);
+                        }
+                    }
+                    Step::Write(..) => {}
+                    Step::Confirm(receiver, label) => {
+                        let known = model.get(&(receiver, label)).is_some_and(|(is_written, _)| *is_written);
+                        let confirmed = bench.table.confirm(u64::from(receiver), label, &mut bench.messages);
+                        prop_assert_eq!(confirmed, usize::from(known));
+                        model.retain(|key, _| !known || *key != (receiver, label));
+                    }
+                    Step::Take(old, new) if old != new && !model.keys().any(|(receiver, _)| *receiver == new) => {
+                        bench.table.park(u64::from(old));
+                        bench.table.adopt(u64::from(old), u64::from(new), new);
+                        let moved = |(receiver, label)| (if receiver == old { new } else { receiver }, label);
+                        model = model.into_iter().map(|(key, value)| (moved(key), value)).collect();
+                    }
+                    Step::Take(..) => {}
+                    Step::Wait(ms) => {
+                        let now_ms = bench.now_ms + ms;
+                        bench.expire_at(now_ms);
+                        model.retain(|_, (_, end_ms)| end_ms.div_ceil(WHEEL_TICK_MS) > now_ms / WHEEL_TICK_MS);
+                    }
+                }
+                bench.table.invariants(&bench.messages);
+                prop_assert_eq!(bench.table.len(), model.len());
+            }
+        }
+    }
+}
