@@ -52,7 +52,7 @@ use run::run;
 use transcript::Transcript;
 
 /// Seeds that every test run repeats.
-const FIXED_SEEDS: u64 = 50;
+const FIXED_SEEDS: u64 = 30;
 
 /// Runs seeds one after the other and names those that fail.
 fn check_all(seeds: impl Iterator<Item = u64>) -> (Figures, Vec<u64>) {

@@ -7,7 +7,7 @@ use crate::config::limits::EXPIRY_WORK_PER_TICK;
 use crate::message::{Priority, ProtocolError};
 use crate::tables::messages::{Description, Place};
 use crate::tables::owed::{Owed, Reason};
-use crate::tables::{MessageId, Tables};
+use crate::tables::{MessageId, State, Tables};
 
 impl Delivery {
     /// Whether a message may have so much time: not more than anything is kept.
@@ -57,33 +57,34 @@ impl Delivery {
     }
 }
 
-/// Tells every member that still waits for the message. Returns the work that it was.
+/// Tells every row that still waits for the message. Returns the work that it was.
 fn expire_for_members(tables: &mut Tables, id: MessageId, place: Place, description: &Description) -> usize {
     let Tables { sessions, outputs, messages, connections, .. } = tables;
+    let Description { priority, hidden_from, .. } = *description;
     let is_queued = messages.references(id) > 1 + messages.kept(id);
-    if !is_queued && outputs.cursors().is_empty() {
-        return 0;
+    let mut work = outputs.cursors().len();
+    // Rows that history still feeds, those that have left and take their last messages among them.
+    let mut waiting = outputs.cursors().awaiting(place, priority);
+    waiting.retain(|&slot| !connections.is_known_as(slot, hidden_from));
+    for &slot in sessions.members(place.session).iter().filter(|_| is_queued) {
+        work += 1 + outputs.ring_len(slot, priority);
+        if outputs.remove(slot, priority, id, messages) {
+            waiting.push(slot);
+        }
     }
     let (session, from, to) = (place.session, place.seq, place.seq);
-    let mut work = 0;
-    for &slot in sessions.members(session) {
-        work += 1 + outputs.ring_len(slot, description.priority);
-        let waits = outputs.remove(slot, description.priority, id, messages)
-            || (outputs.cursors().awaits(slot, place, description.priority)
-                && !connections.is_known_as(slot, description.hidden_from));
-        if waits {
-            outputs.owe(slot, Owed::Session { session, from, to, reason: Reason::Expired });
-            outputs.mark(slot);
-        }
+    for slot in waiting {
+        outputs.owe(slot, Owed::Session { session, from, to, reason: Reason::Expired });
+        outputs.mark(slot);
     }
     work
 }
 
-/// The same for a message that is for one connection.
+/// The same for a message that is for one connection. Nothing is told behind a close frame.
 fn expire_for_row(tables: &mut Tables, id: MessageId, slot: u32, priority: Priority) -> usize {
-    let Tables { outputs, messages, .. } = tables;
+    let Tables { outputs, messages, connections, .. } = tables;
     let work = outputs.ring_len(slot, priority);
-    if outputs.remove(slot, priority, id, messages) {
+    if outputs.remove(slot, priority, id, messages) && connections.state(slot) == State::Open {
         outputs.owe(slot, Owed::Direct { count: 1, reason: Reason::Expired });
         outputs.mark(slot);
     }

@@ -23,18 +23,24 @@ impl Core {
     /// Begins to close a WebSocket: answers that are queued still go out, then the close frame.
     pub(super) fn close(&mut self, slot: u32, close: Close) {
         self.tell_positions(slot);
-        self.forget_queued(slot, &[Priority::Normal, Priority::Low]);
+        self.keep_high(slot);
         self.finish(slot, close);
     }
 
     /// Fails a WebSocket (RFC 6455 section 7.1.7): nothing more that the peer sends is looked at.
     pub(super) fn fail(&mut self, slot: u32, violation: Violation) {
-        self.forget_queued(slot, &[Priority::Normal, Priority::Low]);
+        self.keep_high(slot);
         self.push_close(slot, violation.close_code(), violation.reason());
         self.linger(slot, true);
     }
 
-    /// Forgets what is queued for a row that is closing.
+    /// Forgets what is queued for a row that is closing, but for what is `high` and the gaps that are told before it.
+    pub(super) fn keep_high(&mut self, slot: u32) {
+        self.delivery.pay_gaps(slot);
+        self.forget_queued(slot, &[Priority::Normal, Priority::Low]);
+    }
+
+    /// Forgets what is queued of these priorities, and all that is owed.
     pub(super) fn forget_queued(&mut self, slot: u32, priorities: &[Priority]) {
         self.delivery.tables.outputs.forget(slot, priorities, &mut self.delivery.tables.messages);
     }

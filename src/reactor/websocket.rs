@@ -5,7 +5,7 @@ use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use super::Core;
 use super::read::Step;
 use crate::config::limits::{PING_BURST, PINGS_PER_SECOND, WORK_PER_FRAME};
-use crate::message::{Close, Decoder, Priority};
+use crate::message::{Close, Decoder};
 use crate::tables::State;
 use crate::wire::assembly::{self, Event, Limits, Payload};
 use crate::wire::websocket::{SERVER_HEADER_BYTES_MAX, Violation, parse_close, write_close, write_frame};
@@ -119,7 +119,7 @@ impl Core {
     fn answer_close(&mut self, slot: u32, body: &[u8]) {
         match parse_close(body) {
             Ok(code) => {
-                self.forget_queued(slot, &[Priority::Normal, Priority::Low]);
+                self.keep_high(slot);
                 let mut frame = Vec::with_capacity(4);
                 match code {
                     Some(code) => write_close(&mut frame, code, ""),

@@ -54,10 +54,11 @@ impl Cursors {
         self.of(slot).iter().any(|cursor| (cursor.session, cursor.priority) == (session, priority))
     }
 
-    /// Whether a message of this place and priority is still to be fed to the row.
-    pub fn awaits(&self, slot: u32, place: Place, priority: Priority) -> bool {
-        let is_its = |cursor: &&Cursor| (cursor.session, cursor.priority) == (place.session, priority);
-        self.of(slot).iter().find(is_its).is_some_and(|cursor| cursor.seq < place.seq)
+    /// The rows to which a message of this place and priority is still to be fed.
+    pub fn awaiting(&self, place: Place, priority: Priority) -> Vec<u32> {
+        let is_its = |cursor: &Cursor| (cursor.session, cursor.priority) == (place.session, priority);
+        let waits = |cursor: &Cursor| is_its(cursor) && cursor.seq < place.seq && place.seq <= cursor.end;
+        self.rows.iter().filter(|(_, cursors)| cursors.iter().any(waits)).map(|(slot, _)| *slot).collect()
     }
 
     /// The highest priority that is fed to the row.

@@ -256,7 +256,9 @@ impl Client {
             }
             _ => {
                 let sessions = self.auditor.joined().map(str::to_owned).collect();
-                let farewell = connection.farewell(world.now_ns(), sessions);
+                // What it has not read may say that the server has closed it.
+                let has_read = world.network().is_quiet(link);
+                let farewell = connection.farewell(world.now_ns(), sessions).filter(|_| has_read);
                 world.network().reset(link);
                 self.disconnected(world);
                 self.farewell = farewell;

@@ -20,6 +20,8 @@ pub enum Event {
 pub struct Socket {
     pub link: LinkId,
     is_upgraded: bool,
+    /// The server's close frame has come.
+    is_closed: bool,
     /// Bytes received that are no whole frame yet.
     inbox: Vec<u8>,
     /// Bytes that the network has not taken yet.
@@ -28,7 +30,7 @@ pub struct Socket {
 
 impl Socket {
     pub fn open(link: LinkId) -> Self {
-        Self { link, is_upgraded: false, inbox: Vec::new(), outbox: REQUEST.into() }
+        Self { link, is_upgraded: false, is_closed: false, inbox: Vec::new(), outbox: REQUEST.into() }
     }
 
     /// Sends a text, sometimes in fragments with a ping between them.
@@ -84,6 +86,7 @@ impl Socket {
         let (frame, used) = frame::decode(&self.inbox)?;
         self.inbox.drain(..used);
         assert!(frame.fin, "the server does not fragment");
+        assert!(!self.is_closed, "the server sent {frame:?} after its close frame");
         Some(match frame.opcode {
             TEXT => Some(Event::Text(String::from_utf8(frame.payload).expect("the server sends UTF-8"))),
             PING => {
@@ -91,7 +94,10 @@ impl Socket {
                 None
             }
             PONG => None,
-            CLOSE => Some(Event::Closed(frame.close_code().0)),
+            CLOSE => {
+                self.is_closed = true;
+                Some(Event::Closed(frame.close_code().0))
+            }
             other => panic!("the server sent opcode {other:#x}"),
         })
     }
