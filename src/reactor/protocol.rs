@@ -193,7 +193,9 @@ impl Core {
     }
 
     /// Tells a client where it stands in the sessions it is owed that of, all that went before being written or queued.
+    /// What it has lost up to there is told first.
     pub(super) fn tell_positions(&mut self, slot: u32) {
+        self.delivery.pay_gaps(slot);
         let now_ms = self.now_ms();
         for (id, settled_by) in self.delivery.tables.outputs.take_positions(slot, now_ms) {
             let tables = &mut self.delivery.tables;

@@ -3,6 +3,7 @@
 use super::WS_PATH;
 use super::client::{Client, envelope};
 use super::json;
+use super::tcp::Tcp;
 use super::websocket::WebSocket;
 use simd_json::OwnedValue;
 use simd_json::json;
@@ -20,6 +21,13 @@ impl Client {
     #[track_caller]
     pub fn anonymous(address: SocketAddr) -> Self {
         Self { ws: WebSocket::open(address, WS_PATH), welcome: OwnedValue::null() }
+    }
+
+    /// The same with a small receive buffer, for a client that is going to be slow.
+    #[track_caller]
+    pub fn anonymous_narrow(address: SocketAddr, bytes: usize) -> Self {
+        let tcp = Tcp::connect_narrow(address, bytes);
+        Self { ws: WebSocket::upgrade(tcp, address, WS_PATH, &[]), welcome: OwnedValue::null() }
     }
 
     /// Connects and authenticates with this payload; the welcome is kept.

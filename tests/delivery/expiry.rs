@@ -43,6 +43,26 @@ fn a_queued_message_that_expires_is_told_as_a_gap() {
     assert_eq!((gaps_told(&server, "expired"), counter(&server, "dropped")), (1, 0));
 }
 
+/// A connection that ends while it is owed both: first the loss, then the position that is past it.
+#[test]
+fn a_loss_is_told_before_the_last_position() {
+    let server = start(ROOMY);
+    let mut stalled = Stalled::new_tracked(&server, "high", &["second-session"]);
+    let other = |message| with(message, "sessionId", "second-session");
+    stalled.publish(&[other(expiring("late", "normal"))]);
+    let before = counter(&server, "published");
+    stalled.slow.send(&other(message("own", "normal")));
+    status::expect(server.address, "counters.published", before as u64 + 1);
+    expect_expired(&server, 1);
+    let resume = json!({"connectionId": stalled.slow.connection_id()});
+    Client::connect_with(server.address, json!({"token": "slow", "resume": resume}));
+    let gap = stalled.slow.receive_type("hashi:gap");
+    assert_eq!(gap["payload"], json!({"sessionId": "second-session", "from": 1, "to": 1, "reason": "expired"}));
+    let position = stalled.slow.receive();
+    assert_eq!(position["payload"], json!({"sessionId": "second-session", "seq": 2}));
+    stalled.slow.ws.expect_close(4509);
+}
+
 /// Neighbours are one loss, others are told apart: what lies between arrives.
 #[test]
 fn losses_that_are_apart_are_told_apart() {

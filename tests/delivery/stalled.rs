@@ -6,6 +6,7 @@ use super::common::server::TestServer;
 use super::common::status;
 use super::common::wait::{self, PATIENCE};
 use simd_json::OwnedValue;
+use simd_json::json;
 
 pub use super::common::flood::{counter, gaps_told, message, publish_all, rows_behind, sized, with};
 
@@ -43,7 +44,20 @@ impl Stalled {
     /// The same with a slow client that is in more sessions.
     #[track_caller]
     pub fn new_in(server: &TestServer, priority: &str, sessions: &[&str]) -> Self {
-        let mut slow = Client::connect_narrow(server.address, NARROW_BYTES, "slow", SESSION);
+        let slow = Client::connect_narrow(server.address, NARROW_BYTES, "slow", SESSION);
+        Self::fill(server, slow, priority, sessions)
+    }
+
+    /// The same with one that wants its positions.
+    #[track_caller]
+    pub fn new_tracked(server: &TestServer, priority: &str, sessions: &[&str]) -> Self {
+        let mut slow = Client::anonymous_narrow(server.address, NARROW_BYTES);
+        slow.welcome = slow.authenticate(json!({"token": "slow", "sessionId": SESSION, "features": ["resume"]}));
+        Self::fill(server, slow, priority, sessions)
+    }
+
+    #[track_caller]
+    fn fill(server: &TestServer, mut slow: Client, priority: &str, sessions: &[&str]) -> Self {
         for session in sessions {
             slow.join(session);
         }

@@ -41,9 +41,7 @@ impl Memory {
     /// Connects for the first time, or goes on where the last connection ended.
     #[track_caller]
     pub fn connect(&mut self, server: &TestServer) -> Client {
-        let tcp = Tcp::connect_narrow(server.address, NARROW_BYTES);
-        let ws = WebSocket::upgrade(tcp, server.address, WS_PATH, &[]);
-        let mut client = Client { ws, welcome: OwnedValue::null() };
+        let mut client = Client::anonymous_narrow(server.address, NARROW_BYTES);
         client.welcome = client.authenticate(self.authentication());
         self.take_welcome(&client.welcome);
         client
