@@ -1,11 +1,8 @@
 //! What a client remembers of a session, by the rules that docs/PROTOCOL.md gives to clients.
 
-use super::common::WS_PATH;
 use super::common::client::Client;
 use super::common::json;
 use super::common::server::TestServer;
-use super::common::tcp::Tcp;
-use super::common::websocket::WebSocket;
 use super::{SESSION, entry};
 use simd_json::OwnedValue;
 use simd_json::json;
