@@ -1,6 +1,7 @@
 //! Admission: authentication, what a client goes on with, and the welcome.
 
 use super::Core;
+use super::protocol::TOO_MANY_SESSIONS;
 use crate::auth::{Identity, Principal};
 use crate::config::limits::{RECONNECT_MAX_MS, RECONNECT_MIN_MS};
 use crate::delivery::{Answer, Loss, Resumed};
@@ -120,10 +121,14 @@ impl Core {
         }
         let personal = self.delivery.open_session(&format!("{PERSONAL_PREFIX}{}", identity.user_id))?;
         self.delivery.tables.sessions.join(slot, personal);
-        self.open_row(slot, state, personal, identity.is_service, request);
         let old = request.resume.as_ref().and_then(|resume| resume.connection_id);
+        let session = name.map(|name| self.open_named(name, personal, old)).transpose()?;
+        // From here on nothing may fail: what is taken over cannot be given back.
+        self.open_row(slot, state, personal, identity.is_service, request);
         let in_flight = old.map_or(Vec::new(), |connection_id| self.take_over(slot, personal, connection_id));
-        let session = name.map(|name| self.join_session(slot, name)).transpose()?;
+        if let Some(session) = session {
+            self.delivery.tables.sessions.join(slot, session);
+        }
         Ok(Admitted { session, in_flight })
     }
 
@@ -135,6 +140,33 @@ impl Core {
             return Err(ProtocolError::with_message(ErrorCode::RateLimited, "Too many connections of this user."));
         }
         Ok(())
+    }
+
+    /// The session that a client names; there must be room for it beside those of the connection `old` that it goes on for.
+    fn open_named(&mut self, name: &str, personal: SessionId, old: Option<u128>) -> Result<SessionId, ProtocolError> {
+        let others = old.map_or(Vec::new(), |connection_id| self.sessions_to_take_over(personal, connection_id));
+        let is_one_of_them = self.delivery.tables.sessions.find(name).is_some_and(|id| others.contains(&id));
+        if !is_one_of_them && others.len() >= self.config.sessions_per_connection as usize {
+            return Err(TOO_MANY_SESSIONS);
+        }
+        self.delivery.open_session(name)
+    }
+
+    /// The sessions of a connection of the user, living or ended, without the personal one.
+    fn sessions_to_take_over(&self, personal: SessionId, connection_id: u128) -> Vec<SessionId> {
+        let tables = &self.delivery.tables;
+        let ids: Vec<SessionId> = match self.find_open(personal, connection_id) {
+            Some(old) => tables.sessions.of_connection(old).filter(|&id| id != personal).collect(),
+            None => tables.departed.sessions_of(connection_id, personal).to_vec(),
+        };
+        ids.into_iter().filter(|&id| tables.sessions.is_alive(id)).collect()
+    }
+
+    /// The open row of a connection, if it is one of the user's.
+    fn find_open(&self, personal: SessionId, connection_id: u128) -> Option<u32> {
+        let connections = &self.delivery.tables.connections;
+        let is_own = |slot: &u32| connections.profile(*slot).personal == Some(personal);
+        connections.find(connection_id).filter(|slot| is_own(slot) && connections.state(*slot).is_open())
     }
 
     fn open_row(&mut self, slot: u32, state: State, personal: SessionId, is_service: bool, request: &Authentication) {
@@ -158,11 +190,7 @@ impl Core {
     /// The row goes on for another connection of its user, living or ended: in its sessions, where it still may be in
     /// them. Whoever asks for another's, or for one that nobody knows, gets nothing. What it has not confirmed comes out.
     fn take_over(&mut self, slot: u32, personal: SessionId, connection_id: u128) -> Vec<Due> {
-        if let Some(old) = self.delivery.tables.connections.find(connection_id)
-            && old != slot
-            && self.delivery.tables.connections.profile(old).personal == Some(personal)
-            && self.delivery.tables.connections.state(old).is_open()
-        {
+        if let Some(old) = self.find_open(personal, connection_id).filter(|&old| old != slot) {
             self.close(old, Close::TAKEN_OVER);
         }
         let tables = &mut self.delivery.tables;

@@ -13,6 +13,9 @@ use crate::message::{Close, Decoder, Envelope, ErrorCode, MessageType, ProtocolE
 use crate::tables::{SessionId, State};
 use crate::wire::websocket::Violation;
 
+pub(super) const TOO_MANY_SESSIONS: ProtocolError =
+    ProtocolError::with_message(ErrorCode::Forbidden, "The connection is in as many sessions as it may be.");
+
 impl Core {
     /// Takes a text message of a message connection.
     pub(super) fn take_message(&mut self, slot: u32, text: &[u8], decoder: &mut Decoder) {
@@ -127,8 +130,6 @@ impl Core {
 
     /// Puts a row into a session, if its user may.
     pub(super) fn join_session(&mut self, slot: u32, name: &str) -> Result<SessionId, ProtocolError> {
-        const TOO_MANY: ProtocolError =
-            ProtocolError::with_message(ErrorCode::Forbidden, "The connection is in as many sessions as it may be.");
         let is_service = self.delivery.tables.connections.profile(slot).is_service;
         let user_id = self.user_id(slot);
         if !self.policy.may_join(Principal { user_id: &user_id, is_service }, name) {
@@ -137,7 +138,7 @@ impl Core {
         let sessions = &self.delivery.tables.sessions;
         let joined = sessions.find(name).is_some_and(|id| sessions.is_member(slot, id));
         if !joined && sessions.count_of(slot) > self.config.sessions_per_connection {
-            return Err(TOO_MANY); // the personal session is one of those counted
+            return Err(TOO_MANY_SESSIONS); // the personal session is one of those counted
         }
         let id = self.delivery.open_session(name)?;
         self.delivery.tables.sessions.join(slot, id);

@@ -55,8 +55,17 @@ impl Departed {
 
     /// A client of the user `personal` goes on for a connection.
     pub fn take(&mut self, connection_id: u128, personal: SessionId) -> Option<Departure> {
-        let is_own = self.by_id.get(&connection_id).is_some_and(|departure| departure.personal == personal);
-        if is_own { self.by_id.remove(&connection_id) } else { None }
+        self.find(connection_id, personal)?;
+        self.by_id.remove(&connection_id)
+    }
+
+    /// The sessions that a client of the user `personal` would go on in.
+    pub fn sessions_of(&self, connection_id: u128, personal: SessionId) -> &[SessionId] {
+        self.find(connection_id, personal).map_or(&[], |departure| &departure.sessions)
+    }
+
+    fn find(&self, connection_id: u128, personal: SessionId) -> Option<&Departure> {
+        self.by_id.get(&connection_id).filter(|departure| departure.personal == personal)
     }
 
     /// Forgets connections that ended at `since_ms` or before; at most `budget` of them.
@@ -92,7 +101,7 @@ mod tests {
 
     fn departure(user: u32) -> Departure {
         let personal = SessionId { slot: user, generation: 0 };
-        Departure { personal, sessions: Vec::new(), keys: vec![1] }
+        Departure { personal, sessions: vec![SessionId { slot: 9, generation: 0 }], keys: vec![1] }
     }
 
     #[test]
@@ -101,6 +110,8 @@ mod tests {
         departed.insert(7, departure(1), 0);
         assert_eq!(departed.take(7, departure(2).personal), None);
         assert_eq!(departed.take(8, departure(1).personal), None);
+        assert_eq!(departed.sessions_of(7, departure(1).personal), departure(1).sessions);
+        assert!(departed.sessions_of(7, departure(2).personal).is_empty());
         assert_eq!(departed.take(7, departure(1).personal), Some(departure(1)));
         assert_eq!(departed.take(7, departure(1).personal), None);
         departed.invariants();

@@ -168,6 +168,37 @@ fn each_session_is_authorised_again() {
     assert_eq!(sessions_of(&take_over(&server, "reader", &id, &[])), [SESSION, "@reader"]);
 }
 
+/// A connection that could not go on takes nothing from the one that it was for: that waits, or stays open.
+#[test]
+fn a_failed_authentication_takes_nothing_over() {
+    let full_connection = ("HASHI_SESSIONS_PER_CONNECTION", "1", "forbidden");
+    let full_server = ("HASHI_SESSIONS", "2", "overloaded");
+    for (name, value, code) in [full_connection, full_server] {
+        let server = TestServer::spawn_process(&[(name, value)]);
+        let mut old = Client::connect(server.address, "reader", SESSION);
+        fail_to_take_over(&server, old.connection_id(), code);
+        old.round_trip("still-open");
+        assert_eq!(counter(&server, "takeovers"), 0);
+    }
+    let server = TestServer::spawn_process(&[("HASHI_SESSIONS_PER_CONNECTION", "1")]);
+    let old = Client::connect(server.address, "reader", SESSION);
+    let id = old.connection_id().to_owned();
+    old.ws.tcp.abort();
+    status::expect(server.address, "history.departed", 1);
+    fail_to_take_over(&server, &id, "forbidden");
+    assert_eq!(sessions_of(&take_over(&server, "reader", &id, &[])), [SESSION, "@reader"]);
+}
+
+/// Names one session too many.
+#[track_caller]
+fn fail_to_take_over(server: &TestServer, connection_id: &str, code: &str) {
+    let resume = json!({"connectionId": connection_id});
+    let mut client = Client::anonymous(server.address);
+    let answer = client.authenticate(json!({"token": "reader", "sessionId": "another", "resume": resume}));
+    assert!(json::is(&answer, "payload.code", code), "{}", answer.encode());
+    assert!(matches!(client.ws.next(), Event::Closed { .. }));
+}
+
 struct Door {
     is_closed: Arc<AtomicBool>,
 }
