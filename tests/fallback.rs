@@ -40,9 +40,15 @@ fn server() -> TestServer {
 /// Publishes a numbered message to `session` and returns its position.
 #[track_caller]
 fn publish(server: &TestServer, session: &str, id: &str, priority: &str) -> u64 {
-    let body = json!({"id": id, "type": "custom", "sessionId": session, "priority": priority, "payload": {"n": id}});
+    let message = json!({"id": id, "type": "custom", "sessionId": session, "priority": priority, "payload": {"n": id}});
+    publish_message(server, &message)
+}
+
+/// Publishes a message over REST; its position.
+#[track_caller]
+fn publish_message(server: &TestServer, message: &OwnedValue) -> u64 {
     let headers = [("Authorization", "Bearer publisher"), ("Content-Type", "application/json")];
-    let response = http::request(server.address, "POST", "/ws-api/send", &headers, body.encode().as_bytes());
+    let response = http::request(server.address, "POST", "/ws-api/send", &headers, message.encode().as_bytes());
     assert_eq!(response.status, 202, "{}", String::from_utf8_lossy(&response.body));
     json::number(&response.json(), "seq")
 }

@@ -2,8 +2,9 @@
 
 use super::Delivery;
 use crate::config::limits::{POLL_BYTES_MAX, POLL_MESSAGES_MAX};
-use crate::tables::MessageId;
+use crate::tables::expired::Expired;
 use crate::tables::polls::Stand;
+use crate::tables::{MessageId, SessionId};
 use crate::wire::websocket::text_of;
 
 /// What a poll gets.
@@ -13,6 +14,15 @@ pub struct Polled {
     pub messages: Vec<MessageId>,
     /// Where the client stands once it has them.
     pub stands: Vec<Stand>,
+    /// Whether something for the client, up to there, was past its expiry.
+    pub has_expired: bool,
+}
+
+impl Polled {
+    /// Whether there is something to tell.
+    pub fn has_news(&self) -> bool {
+        !self.messages.is_empty() || self.has_expired
+    }
 }
 
 impl Delivery {
@@ -21,31 +31,34 @@ impl Delivery {
     pub fn read_after(&self, stands: &[Stand], hidden_from: u64) -> Polled {
         let mut polled = Polled::default();
         let mut bytes = 0;
-        for stand in stands {
-            let seq = self.read_session(*stand, hidden_from, &mut bytes, &mut polled.messages);
-            polled.stands.push(Stand { seq, ..*stand });
+        for &Stand { session, seq } in stands {
+            let end = self.read_session(session, seq, hidden_from, &mut bytes, &mut polled);
+            let is_missed = |expired: Expired| expired.from <= end && is_for(hidden_from, expired.hidden_from);
+            polled.has_expired |= self.tables.history.expired_after(session, seq).any(is_missed);
+            polled.stands.push(Stand { session, seq: end });
         }
         polled
     }
 
     /// Reads one session; where the client then stands in it.
-    fn read_session(&self, stand: Stand, hidden_from: u64, bytes: &mut usize, out: &mut Vec<MessageId>) -> u64 {
+    fn read_session(&self, session: SessionId, seq: u64, reader: u64, bytes: &mut usize, out: &mut Polled) -> u64 {
         let tables = &self.tables;
-        let mut seq = stand.seq;
-        for (next, id) in tables.history.after(stand.session, stand.seq) {
+        let mut end = seq;
+        for (next, id) in tables.history.after(session, seq) {
             let description = tables.messages.description(id);
-            let hidden = description.hidden_from;
-            let has_expired = description.expires_ns != 0 && description.expires_ns <= self.now.ns;
-            if !has_expired && (hidden == 0 || hidden != hidden_from) {
+            let is_for_reader = is_for(reader, description.hidden_from);
+            if is_for_reader && description.is_expired(self.now.ns) {
+                out.has_expired = true;
+            } else if is_for_reader {
                 *bytes += tables.messages.frame(id).len();
-                if !out.is_empty() && (out.len() >= POLL_MESSAGES_MAX || *bytes > POLL_BYTES_MAX) {
-                    return seq;
+                if !out.messages.is_empty() && (out.messages.len() >= POLL_MESSAGES_MAX || *bytes > POLL_BYTES_MAX) {
+                    return end;
                 }
-                out.push(id);
+                out.messages.push(id);
             }
-            seq = next;
+            end = next;
         }
-        tables.sessions.head(stand.session)
+        tables.sessions.head(session)
     }
 
     /// Writes messages as a JSON array.
@@ -63,15 +76,29 @@ impl Delivery {
     }
 }
 
+/// Whether something is for a reader that does not get what is hidden from it; zero hides nothing.
+const fn is_for(reader: u64, hidden_from: u64) -> bool {
+    hidden_from == 0 || hidden_from != reader
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::Config;
     use crate::delivery::{Author, Publication};
     use crate::message::Priority;
-    use crate::tables::SessionId;
 
     fn publish(delivery: &mut Delivery, session: SessionId, payload: &[u8], priority: Priority) {
+        publish_for(delivery, session, payload, priority, None);
+    }
+
+    fn publish_for(
+        delivery: &mut Delivery,
+        session: SessionId,
+        payload: &[u8],
+        priority: Priority,
+        expires_in_ms: Option<u64>,
+    ) {
         let publication = Publication {
             id: "m",
             kind: "t",
@@ -80,7 +107,7 @@ mod tests {
             key: None,
             reply_to: None,
             meta: None,
-            expires_in_ms: None,
+            expires_in_ms,
             guarantee: crate::message::Guarantee::Once,
             payload,
         };
@@ -92,6 +119,26 @@ mod tests {
         let mut delivery = Delivery::new(&config, [7; 32]);
         let sessions = ["a", "b"].map(|name| delivery.open_session(name).unwrap());
         (delivery, sessions)
+    }
+
+    /// What expires and is not taken out yet, or no longer kept, is told once the reader is past it.
+    #[test]
+    fn what_has_expired_is_noted_where_it_was() {
+        let (mut delivery, sessions) = bench();
+        for (payload, expires_in_ms) in [(&b"1"[..], None), (b"2", Some(5)), (b"3", None)] {
+            publish_for(&mut delivery, sessions[0], payload, Priority::Normal, expires_in_ms);
+        }
+        let read = |delivery: &Delivery, seqs| {
+            let polled = delivery.read_after(&stands(sessions, seqs), 0);
+            (polled.messages.len(), polled.has_expired)
+        };
+        assert_eq!(read(&delivery, [0, 0]), (3, false));
+        delivery.now.ns += 5_000_000;
+        assert_eq!(read(&delivery, [0, 0]), (2, true), "it is due");
+        delivery.expire_messages();
+        assert_eq!(read(&delivery, [0, 0]), (2, true), "it is gone");
+        assert_eq!(read(&delivery, [1, 0]), (1, true));
+        assert_eq!(read(&delivery, [2, 0]), (1, false), "it was told before");
     }
 
     fn stands(sessions: [SessionId; 2], seqs: [u64; 2]) -> [Stand; 2] {

@@ -49,7 +49,7 @@ impl Core {
     /// Answers if there is something to tell; else the row waits on.
     fn try_poll(&mut self, slot: u32, poll: Poll) {
         let is_whole = self.is_whole(&poll);
-        if is_whole && self.delivery.read_after(&poll.stands, poll.hidden_from).messages.is_empty() {
+        if is_whole && !self.delivery.read_after(&poll.stands, poll.hidden_from).has_news() {
             self.delivery.tables.polls.insert(slot, poll);
         } else {
             self.finish_poll(slot, &poll);

@@ -26,7 +26,8 @@ pub fn poll(services: &mut Services<'_>, head: &Head<'_>) -> Result<Reply, Proto
     let (stands, recovered) = stands(services, &listener)?;
     let hidden_from = listener.connection_id.map_or(0, key_of);
     let polled = services.delivery.read_after(&stands, hidden_from);
-    let waits = listener.claims.is_some() && recovered && polled.messages.is_empty() && head.method != "HEAD";
+    let has_news = !recovered || polled.has_news();
+    let waits = listener.claims.is_some() && !has_news && head.method != "HEAD";
     if !waits {
         return Ok(Reply::Now(answer(services.delivery, &polled, recovered)));
     }
@@ -39,7 +40,7 @@ pub fn poll(services: &mut Services<'_>, head: &Head<'_>) -> Result<Reply, Proto
     }))
 }
 
-/// The answer to a poll.
+/// The answer to a poll that goes on from all that it claimed, or not.
 pub fn answer(delivery: &mut Delivery, polled: &Polled, recovered: bool) -> Response {
     delivery.totals.polls += 1;
     delivery.totals.polled += polled.messages.len() as u64;
@@ -57,6 +58,7 @@ pub fn answer(delivery: &mut Delivery, polled: &Polled, recovered: bool) -> Resp
     delivery.write_messages(&mut body, &polled.messages);
     body.extend_from_slice(b",\"cursor\":");
     write_json_string(&mut body, &String::from_utf8_lossy(&cursor));
+    let recovered = recovered && !polled.has_expired;
     body.extend_from_slice(if recovered { b",\"recovered\":true}" } else { b",\"recovered\":false}" });
     Response::json(200, body)
 }

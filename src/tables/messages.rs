@@ -59,6 +59,11 @@ impl Description {
         let end_ms = self.published_ns / 1_000_000 + life_ms;
         if self.expires_ns == 0 { end_ms } else { end_ms.min(self.expires_ns / 1_000_000) }
     }
+
+    /// Whether it is past a time of its own.
+    pub const fn is_expired(&self, now_ns: u64) -> bool {
+        self.expires_ns != 0 && self.expires_ns <= now_ns
+    }
 }
 
 struct Stored {

@@ -5,7 +5,8 @@ use super::common::json;
 use super::common::server::TestServer;
 use super::common::status;
 use super::common::tcp::Tcp;
-use super::{encode, ids_of, poll, publish, server};
+use super::{encode, ids_of, poll, publish, publish_message, server};
+use simd_json::json;
 use simd_json::prelude::*;
 use std::time::{Duration, Instant};
 
@@ -110,6 +111,26 @@ fn a_stale_cursor_gives_the_head() {
         assert!(ids_of(&answer).is_empty() && !json::boolean(&answer, "recovered"), "{}", answer.encode());
         assert!(json::string(&answer, "cursor").contains(":3,~:"), "{}", answer.encode());
     }
+}
+
+/// A message that was past its time before it was polled is told as lost once; all others are there.
+#[test]
+fn what_has_expired_is_told() {
+    let server = server();
+    let cursor = head(&server);
+    publish(&server, "s1", "a", "normal");
+    publish_message(
+        &server,
+        &json!({"id": "late", "type": "custom", "sessionId": "s1", "expiresIn": 1, "payload": {}}),
+    );
+    publish(&server, "s1", "b", "normal");
+    status::expect(server.address, "counters.expired", 1);
+    let answer = poll(&server, "user-1", &format!("sessionId=s1&cursor={cursor}"));
+    assert_eq!((ids_of(&answer), json::boolean(&answer, "recovered")), (vec!["a".to_owned(), "b".to_owned()], false));
+    let next = encode(json::string(&answer, "cursor"));
+    publish(&server, "s1", "c", "normal");
+    let answer = poll(&server, "user-1", &format!("sessionId=s1&cursor={next}"));
+    assert_eq!((ids_of(&answer), json::boolean(&answer, "recovered")), (vec!["c".to_owned()], true));
 }
 
 #[test]
