@@ -2,7 +2,7 @@
 //!
 //! A [`Policy`] is asked inside the loop, so it must answer from memory, without waiting.
 
-use crate::message::decode::is_user_id;
+use crate::message::names::is_user_id;
 use crate::message::{ErrorCode, ProtocolError};
 
 /// The prefix of a service's user id in development mode.

@@ -12,8 +12,9 @@ use super::message::{Context, Message, MessageOptions};
 use super::registry::{HandlerFn, HandlerId, Role};
 use crate::config::limits::{COMMANDS_MAX, ID_BYTES_MAX, KEY_BYTES_MAX, PAYLOAD_DEPTH_MAX};
 use crate::delivery::Published;
-use crate::message::decode::{BAD_EXPIRES_IN, depth_of, is_session_name, is_user_id};
+use crate::message::decode::{BAD_EXPIRES_IN, depth_of};
 use crate::message::kind::{OPERATION_PREFIX, is_reserved, is_type_name};
+use crate::message::names::{is_session_name, is_user_id};
 use crate::message::{ErrorCode, Priority, ProtocolError};
 
 /// The server has stopped.
@@ -211,7 +212,7 @@ impl Handle {
 
     /// Sends to one connection, by its public id.
     pub fn send_to_connection(&self, connection_id: &str, message: NewMessage) -> Receipt {
-        match crate::message::decode::parse_connection_id(connection_id) {
+        match crate::message::names::parse_connection_id(connection_id) {
             Some(id) => self.publish(Recipient::Connection(id), message),
             None => Receipt::failed(ErrorCode::NotFound.into()),
         }

@@ -5,14 +5,17 @@
 
 pub mod decode;
 pub mod encode;
+pub mod envelope;
 pub mod error;
 pub mod guarantee;
 pub mod kind;
+pub mod names;
 pub mod system;
 pub mod timestamp;
 
-pub use decode::{Decoder, Envelope, Target};
+pub use decode::Decoder;
 pub use encode::Outgoing;
+pub use envelope::{Envelope, Target};
 pub use error::{Close, ErrorCode, ProtocolError};
 pub use guarantee::{Ack, Guarantee};
 pub use kind::{MessageType, Priority};

@@ -7,7 +7,7 @@ use simd_json::BorrowedValue;
 use simd_json::prelude::*;
 
 use super::ProtocolError;
-use super::decode::{BAD_SESSION, is_session_name, parse_connection_id};
+use super::names::{BAD_SESSION, is_session_name, parse_connection_id};
 use crate::config::limits::{RESUME_POSITIONS_MAX, SESSION_BYTES_MAX};
 
 /// What a client may ask for beyond the plain protocol.

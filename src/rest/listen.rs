@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{Services, access};
 use crate::auth::{Identity, Principal};
 use crate::delivery::Delivery;
-use crate::message::decode::{BAD_SESSION, is_session_name, parse_connection_id};
+use crate::message::names::{BAD_SESSION, is_session_name, parse_connection_id};
 use crate::message::system::{Claim, Features};
 use crate::message::{ErrorCode, ProtocolError};
 use crate::tables::sessions::PERSONAL_PREFIX;

@@ -9,8 +9,9 @@ use serde_json::value::RawValue;
 use super::publish::{self, Caller, body_error};
 use super::{Response, Services};
 use crate::config::limits::{ID_BYTES_MAX, KEY_BYTES_MAX, PAYLOAD_DEPTH_MAX};
-use crate::message::decode::{BAD_ACK, BAD_EXPIRES_IN, BAD_RELIABLE, BAD_SESSION, is_session_name};
+use crate::message::decode::{BAD_ACK, BAD_EXPIRES_IN, BAD_RELIABLE};
 use crate::message::encode::write_json_string;
+use crate::message::names::{BAD_SESSION, is_session_name};
 use crate::message::timestamp::{format_timestamp, is_rfc3339};
 use crate::message::{Ack, Decoder, Envelope, ErrorCode, MessageType, Priority, ProtocolError};
 

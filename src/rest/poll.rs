@@ -6,8 +6,8 @@
 use super::listen::{Listener, listener};
 use super::{Reply, Response, Services, access};
 use crate::delivery::{Delivery, Polled};
-use crate::message::decode::is_session_name;
 use crate::message::encode::write_json_string;
+use crate::message::names::is_session_name;
 use crate::message::{ErrorCode, ProtocolError};
 use crate::tables::connections::key_of;
 use crate::tables::polls::{Poll, Stand};

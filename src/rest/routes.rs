@@ -258,7 +258,7 @@ fn own_connection(services: &Services<'_>, head: &Head<'_>, identity: &Identity)
         return Ok(None);
     };
     let tables = &services.delivery.tables;
-    let id = std::str::from_utf8(value).ok().and_then(crate::message::decode::parse_connection_id).ok_or(UNKNOWN)?;
+    let id = std::str::from_utf8(value).ok().and_then(crate::message::names::parse_connection_id).ok_or(UNKNOWN)?;
     let slot = tables.connections.find(id).ok_or(UNKNOWN)?;
     let is_open = tables.connections.state(slot).is_open();
     let owner = tables.connections.profile(slot).personal.filter(|_| is_open);

@@ -7,7 +7,7 @@ use super::{Response, Services};
 use crate::auth::{Identity, Principal};
 use crate::config::limits::TICKET_OPEN_MS;
 use crate::delivery::OVERLOADED;
-use crate::message::decode::{BAD_SESSION, is_session_name};
+use crate::message::names::{BAD_SESSION, is_session_name};
 use crate::message::{Decoder, ErrorCode, ProtocolError};
 use crate::tables::tickets::Bearer;
 

@@ -4,18 +4,20 @@
 //! whose socket takes no more.
 
 mod behind;
+#[cfg(test)]
+mod bench;
+mod debts;
+mod writing;
 
 use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
 
-use super::batch::{Batch, Entry};
 use super::cursors::Cursors;
-use super::owed::{Owed, merge};
+use super::owed::Owed;
 use super::positions::Positions;
 use super::rings::{Ring, RingPool};
 use super::{MessageId, Messages, SessionId};
-use crate::config::limits::{NORMAL_WEIGHT, OWED_APART_MAX};
 use crate::message::Priority;
 
 /// The bits of `Output::flags` that say in which dirty lists the row is.
@@ -122,16 +124,6 @@ impl Outputs {
         self.pool.used_blocks()
     }
 
-    /// Rows that are owed gaps.
-    pub fn owing(&self) -> usize {
-        self.owed.len()
-    }
-
-    /// Rows that are owed positions or were told some.
-    pub fn tracked(&self) -> usize {
-        self.positions.len()
-    }
-
     /// Entries in the row's rings.
     pub fn len(&self, slot: u32) -> usize {
         self.rows[slot as usize].rings.iter().map(Ring::len).sum()
@@ -161,11 +153,6 @@ impl Outputs {
     /// Whether history feeds the row.
     pub fn is_behind(&self, slot: u32) -> bool {
         self.rows[slot as usize].flags & BEHIND != 0
-    }
-
-    /// The client asked for its positions.
-    pub fn track(&mut self, slot: u32) {
-        self.rows[slot as usize].flags |= TRACKED;
     }
 
     /// The client takes arrays of messages from now on.
@@ -302,122 +289,6 @@ impl Outputs {
         }
     }
 
-    /// Fills `batch` with what the row writes next: the rest of a message, then all of high, then normal and low by
-    /// weight, up to one batch. The rest of a text made of messages goes alone: what follows is not text yet.
-    pub fn collect(&self, slot: u32, messages: &Messages, batch: &mut Batch) {
-        batch.clear();
-        let row = &self.rows[slot as usize];
-        if row.partial != MessageId::NONE {
-            let id = MessageId(row.partial);
-            let offset = row.partial_offset as usize;
-            batch.partial = Some((id, offset));
-            batch.bytes = messages.frame(id).len() - offset;
-            batch.largest = batch.bytes;
-            if row.flags & (STREAM | BATCHED) != 0 {
-                return;
-            }
-        }
-        let sized = |value: u32| (MessageId(value), messages.frame(MessageId(value)).len());
-        let mut heads = row.rings.each_ref().map(|ring| self.pool.iter(ring).map(sized).peekable());
-        let [high, normal, low] = &mut heads;
-        let mut credit = row.credit;
-        while let Some((id, bytes)) = high.next_if(|(_, bytes)| batch.has_room(*bytes)) {
-            batch.add(id, Priority::High, bytes, credit);
-        }
-        if high.peek().is_some() {
-            return;
-        }
-        loop {
-            let low_bytes = low.peek().map(|(_, bytes)| *bytes);
-            let (ring, priority) = match (normal.peek(), low_bytes) {
-                (None, None) => return,
-                (Some(_), None) => (&mut *normal, Priority::Normal),
-                (None, Some(_)) => (&mut *low, Priority::Low),
-                (Some(_), Some(bytes)) if credit >= weighted(bytes) => (&mut *low, Priority::Low),
-                (Some(_), Some(_)) => (&mut *normal, Priority::Normal),
-            };
-            let Some((id, bytes)) = ring.next_if(|(_, bytes)| batch.has_room(*bytes)) else {
-                return;
-            };
-            credit = match (priority, low_bytes) {
-                (Priority::Normal, Some(_)) => credit.saturating_add(i32::try_from(bytes).unwrap_or(i32::MAX)),
-                (Priority::Low, Some(bytes)) => (credit - weighted(bytes)).max(0),
-                _ => 0,
-            };
-            batch.add(id, priority, bytes, credit);
-        }
-    }
-
-    /// Takes off what was written: `written` bytes of `batch`, which was collected from this row just before. `done` is
-    /// called for every message that is completely written.
-    pub fn consume(
-        &mut self,
-        slot: u32,
-        batch: &Batch,
-        mut written: usize,
-        messages: &mut Messages,
-        mut done: impl FnMut(&mut Messages, MessageId),
-    ) {
-        if let Some((id, offset)) = batch.partial {
-            let rest = messages.frame(id).len() - offset;
-            if written < rest {
-                self.rows[slot as usize].partial_offset += written as u32;
-                return;
-            }
-            written -= rest;
-            self.rows[slot as usize].partial = MessageId::NONE;
-            self.partials -= 1;
-            self.rows[slot as usize].partial_offset = 0;
-            done(messages, id);
-            for id in self.carried.remove(&slot).into_iter().flatten() {
-                done(messages, id);
-            }
-        }
-        for entry in &batch.entries {
-            if written == 0 {
-                return;
-            }
-            let bytes = messages.frame(entry.id).len();
-            self.take(slot, entry, bytes as u32);
-            if written < bytes {
-                let row = &mut self.rows[slot as usize];
-                (row.partial, row.partial_offset) = (entry.id.0, written as u32);
-                self.partials += 1;
-                return;
-            }
-            written -= bytes;
-            done(messages, entry.id);
-        }
-    }
-
-    /// Takes a whole batch off the rings: its messages are now those that `text` carries, of which nothing is written yet.
-    /// The reference to `text` is the row's.
-    pub fn carry(&mut self, slot: u32, batch: &Batch, text: MessageId, messages: &Messages) {
-        for entry in &batch.entries {
-            self.take(slot, entry, messages.frame(entry.id).len() as u32);
-        }
-        self.carried.insert(slot, batch.ids().collect());
-        let row = &mut self.rows[slot as usize];
-        assert_eq!(row.partial, MessageId::NONE, "a row has one text in progress");
-        (row.partial, row.partial_offset) = (text.0, 0);
-        self.partials += 1;
-    }
-
-    /// Takes one entry off its ring.
-    fn take(&mut self, slot: u32, entry: &Entry, bytes: u32) {
-        let row = &mut self.rows[slot as usize];
-        let popped = self.pool.pop(&mut row.rings[usize::from(entry.ring)]);
-        assert_eq!(popped, Some(entry.id.0), "the batch is not this row's");
-        row.queued_bytes -= u64::from(bytes);
-        row.credit = entry.credit_after;
-        self.entries -= 1;
-        self.bytes -= u64::from(bytes);
-        if row.flags & BLOCKED != 0 {
-            self.blocked_entries -= 1;
-            self.blocked_bytes -= u64::from(bytes);
-        }
-    }
-
     /// The messages in one ring, oldest first.
     pub fn ring(&self, slot: u32, priority: Priority) -> impl Iterator<Item = MessageId> + '_ {
         self.pool.iter(&self.rows[slot as usize].rings[priority.index()]).map(MessageId)
@@ -487,47 +358,6 @@ impl Outputs {
         *row = EMPTY; // the dirty lists may still name the row; `next_dirty` passes over it
     }
 
-    /// Notes a loss; losses of one session that are not told yet become one range.
-    pub fn owe(&mut self, slot: u32, loss: Owed) {
-        let list = self.owed.entry(slot).or_default();
-        let may_widen = list.len() >= OWED_APART_MAX;
-        let merged = list.iter_mut().any(|owed| merge(owed, loss, may_widen));
-        if !merged {
-            list.push(loss);
-        }
-        self.rows[slot as usize].flags |= OWES;
-    }
-
-    /// Takes what is owed, to be told now.
-    pub fn take_owed(&mut self, slot: u32) -> Vec<Owed> {
-        let row = &mut self.rows[slot as usize];
-        if row.flags & OWES == 0 {
-            return Vec::new();
-        }
-        row.flags &= !OWES;
-        self.owed.remove(&slot).unwrap_or_default()
-    }
-
-    /// Puts a gap before all messages of its session that the row holds, and behind the answer that says that the row is in
-    /// it. One of messages without a session goes before those of any. O(high ring).
-    pub fn push_gap(&mut self, slot: u32, session: Option<SessionId>, id: MessageId, messages: &Messages) {
-        let ring = &mut self.rows[slot as usize].rings[0];
-        let waiting: Vec<u32> = std::iter::from_fn(|| self.pool.pop(ring)).collect();
-        let is_late = |value: &u32| {
-            let place = messages.description(MessageId(*value)).place;
-            place.is_some_and(|place| session.is_none_or(|session| place.session == session))
-        };
-        let (before, behind) = waiting.split_at(waiting.iter().position(is_late).unwrap_or(waiting.len()));
-        for &value in before {
-            self.pool.push(ring, value);
-        }
-        self.push(slot, Priority::High, id, messages.frame(id).len() as u32);
-        let ring = &mut self.rows[slot as usize].rings[0];
-        for &value in behind {
-            self.pool.push(ring, value);
-        }
-    }
-
     /// Adds the references that the rings hold.
     pub fn count_references(&self, references: &mut FxHashMap<MessageId, u32>) {
         for (slot, row) in self.rows.iter().enumerate() {
@@ -574,115 +404,10 @@ impl Outputs {
     }
 }
 
-fn weighted(bytes: usize) -> i32 {
-    i32::try_from(bytes).unwrap_or(i32::MAX).saturating_mul(NORMAL_WEIGHT)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::bench::Bench;
     use super::*;
-    use crate::config::limits::BATCH_BYTES;
-    use crate::tables::messages::{Description, Place};
-    use crate::tables::owed::Reason;
-
-    fn store(messages: &mut Messages, priority: Priority, text: &[u8]) -> MessageId {
-        let description = Description::plain(priority, 0);
-        messages.store(text, description, 0).unwrap()
-    }
-
-    struct Bench {
-        outputs: Outputs,
-        messages: Messages,
-        batch: Batch,
-    }
-
-    impl Bench {
-        fn new() -> Self {
-            let mut outputs = Outputs::default();
-            outputs.open(0);
-            Self { outputs, messages: Messages::new(1 << 30), batch: Batch::default() }
-        }
-
-        fn push(&mut self, priority: Priority, text: &[u8]) {
-            let id = store(&mut self.messages, priority, text);
-            self.outputs.push(0, priority, id, text.len() as u32);
-        }
-
-        fn push_of_session(&mut self, priority: Priority, text: &[u8]) {
-            let session = SessionId { slot: 0, generation: 0 };
-            let description = Description { place: Some(Place { session, seq: 1 }), ..Description::plain(priority, 0) };
-            let id = self.messages.store(text, description, 0).unwrap();
-            self.outputs.push(0, priority, id, text.len() as u32);
-        }
-
-        /// Writes up to `room` bytes of one batch; what came out.
-        fn write(&mut self, room: usize) -> Vec<u8> {
-            self.outputs.collect(0, &self.messages, &mut self.batch);
-            let mut bytes = Vec::new();
-            if let Some((id, offset)) = self.batch.partial() {
-                bytes.extend_from_slice(&self.messages.frame(id)[offset..]);
-            }
-            for id in self.batch.ids() {
-                bytes.extend_from_slice(self.messages.frame(id));
-            }
-            assert_eq!(bytes.len(), self.batch.bytes());
-            bytes.truncate(room);
-            self.outputs.consume(0, &self.batch, bytes.len(), &mut self.messages, |messages, id| {
-                messages.release(id);
-            });
-            self.outputs.invariants(&self.messages);
-            bytes
-        }
-    }
-
-    #[test]
-    fn high_goes_first_and_a_message_in_progress_is_finished_before_it() {
-        let mut bench = Bench::new();
-        bench.push(Priority::Low, b"lllll");
-        bench.push(Priority::Normal, b"nnnnn");
-        assert_eq!(bench.write(3), b"nnn");
-        bench.push(Priority::High, b"hhhhh");
-        assert_eq!(bench.write(100), b"nnhhhhhlllll");
-        assert!(bench.outputs.is_idle(0) && bench.messages.is_empty());
-    }
-
-    #[test]
-    fn every_split_gives_the_same_stream() {
-        for room in 1..20 {
-            let mut bench = Bench::new();
-            for text in [&b"abc"[..], b"d", b"efghijk", b"lm"] {
-                bench.push(Priority::Normal, text);
-            }
-            let mut all = Vec::new();
-            while !bench.outputs.is_idle(0) {
-                all.extend(bench.write(room));
-            }
-            assert_eq!(all, b"abcdefghijklm");
-        }
-    }
-
-    #[test]
-    fn normal_and_low_share_eight_to_one_by_bytes() {
-        let mut bench = Bench::new();
-        for _ in 0..2000 {
-            bench.push(Priority::Normal, &[b'n'; 100]);
-            bench.push(Priority::Low, &[b'l'; 100]);
-        }
-        let bytes = bench.write(usize::MAX);
-        let low = bytes.iter().filter(|b| **b == b'l').count();
-        assert!(bytes.len() <= BATCH_BYTES && bytes.len() > BATCH_BYTES - 200);
-        let share = low as f64 / bytes.len() as f64;
-        assert!((share - 1.0 / 9.0).abs() < 0.01, "{share}");
-    }
-
-    #[test]
-    fn one_message_larger_than_a_batch_goes_alone() {
-        let mut bench = Bench::new();
-        bench.push(Priority::Normal, &[b'x'; 2 * BATCH_BYTES]);
-        bench.push(Priority::Normal, b"y");
-        assert_eq!(bench.write(usize::MAX).len(), 2 * BATCH_BYTES);
-        assert_eq!(bench.write(usize::MAX), b"y");
-    }
 
     #[test]
     fn dirty_lists_hold_a_row_once_and_forget_it_when_it_closes() {
@@ -698,88 +423,5 @@ mod tests {
         assert_eq!(bench.outputs.next_dirty(Priority::Normal), None);
         bench.outputs.open(0);
         assert!(bench.messages.is_empty());
-    }
-
-    #[test]
-    fn the_messages_of_a_text_are_done_with_it() {
-        let mut bench = Bench::new();
-        bench.outputs.make_batched(0);
-        for text in [&b"a"[..], b"b"] {
-            bench.push(Priority::Normal, text);
-        }
-        bench.outputs.collect(0, &bench.messages, &mut bench.batch);
-        let text = store(&mut bench.messages, Priority::High, b"text");
-        bench.outputs.carry(0, &bench.batch, text, &bench.messages);
-        bench.push(Priority::High, b"next");
-        bench.outputs.invariants(&bench.messages);
-        assert_eq!(bench.write(3), b"tex");
-        assert_eq!(bench.messages.len(), 4);
-        assert_eq!(bench.write(100), b"t", "what follows is not text yet");
-        assert_eq!(bench.messages.len(), 1);
-        bench.outputs.collect(0, &bench.messages, &mut bench.batch);
-        let text = store(&mut bench.messages, Priority::High, b"more text");
-        bench.outputs.carry(0, &bench.batch, text, &bench.messages);
-        bench.outputs.clear(0, &mut bench.messages);
-        assert!(bench.messages.is_empty());
-    }
-
-    #[test]
-    fn a_gap_goes_before_what_is_of_its_session_and_behind_the_answer_to_the_join() {
-        let mut bench = Bench::new();
-        bench.push(Priority::High, b"welcome ");
-        bench.push_of_session(Priority::High, b"first ");
-        bench.push(Priority::High, b"joined-another ");
-        for (gap, session) in [(&b"gap "[..], Some(0)), (b"gap-of-another ", Some(1)), (b"direct ", None)] {
-            let id = store(&mut bench.messages, Priority::High, gap);
-            let session = session.map(|slot| SessionId { slot, generation: 0 });
-            bench.outputs.push_gap(0, session, id, &bench.messages);
-        }
-        assert_eq!(bench.write(100), b"welcome gap direct first joined-another gap-of-another ");
-    }
-
-    #[test]
-    fn losses_that_are_not_told_yet_become_one() {
-        let mut bench = Bench::new();
-        let direct = |count| Owed::Direct { count, reason: Reason::QueueOverflow };
-        bench.outputs.owe(0, direct(1));
-        bench.outputs.owe(0, direct(2));
-        assert_eq!(bench.outputs.take_owed(0), [direct(3)]);
-        assert!(bench.outputs.take_owed(0).is_empty());
-    }
-
-    #[test]
-    fn what_is_queued_of_a_session_goes_when_the_row_leaves_it() {
-        let session = SessionId { slot: 1, generation: 0 };
-        let mut bench = Bench::new();
-        for (seq, priority) in (1..).zip(Priority::ALL) {
-            let place = Some(Place { session, seq });
-            let description = Description { place, ..Description::plain(priority, 0) };
-            let message = bench.messages.store(b"of it ", description, 0).unwrap();
-            bench.outputs.push(0, priority, message, 6);
-        }
-        bench.push(Priority::Low, b"of another");
-        bench.outputs.forget_session(0, session, &mut bench.messages);
-        bench.outputs.invariants(&bench.messages);
-        bench.push(Priority::High, b"left ");
-        assert_eq!(bench.write(100), b"of it left of another");
-    }
-
-    #[test]
-    fn what_has_expired_is_told_position_by_position_while_it_is_little() {
-        let mut bench = Bench::new();
-        let session = SessionId { slot: 0, generation: 0 };
-        let loss = |from, to, reason| Owed::Session { session, from, to, reason };
-        for seq in [1, 9] {
-            bench.outputs.owe(0, loss(seq, seq, Reason::HistoryEvicted));
-        }
-        for seq in [3, 5, 4] {
-            bench.outputs.owe(0, loss(seq, seq, Reason::Expired));
-        }
-        let told = [(1, 9, Reason::HistoryEvicted), (3, 4, Reason::Expired), (5, 5, Reason::Expired)];
-        assert_eq!(bench.outputs.take_owed(0), told.map(|(from, to, reason)| loss(from, to, reason)));
-        for seq in (1..=1000).step_by(2) {
-            bench.outputs.owe(0, loss(seq, seq, Reason::Expired));
-        }
-        assert_eq!(bench.outputs.take_owed(0).len(), OWED_APART_MAX);
     }
 }

@@ -1,6 +1,6 @@
 //! Rows that are behind: what leaves their rings for cursors, and where they stand in a session.
 
-use super::{BEHIND, OWES_POSITION, Outputs, TRACKED};
+use super::{BEHIND, Outputs};
 use crate::message::Priority;
 use crate::tables::cursors::Cursor;
 use crate::tables::{MessageId, Messages, SessionId, Sessions};
@@ -65,46 +65,6 @@ impl Outputs {
         self.cursors.end(slot, |session| sessions.head(session));
     }
 
-    /// The row is to be told where it stands in a session, if its client asked for that.
-    pub fn owe_position(&mut self, slot: u32, session: SessionId) {
-        let row = &mut self.rows[slot as usize];
-        if row.flags & TRACKED != 0 {
-            row.flags |= OWES_POSITION;
-            self.positions.owe(slot, session, 0);
-            self.list(slot, Priority::High);
-        }
-    }
-
-    /// The row was told a position below the one that would settle its debt: it is told again later.
-    pub fn owe_position_still(&mut self, slot: u32, session: SessionId, settled_by: u64) {
-        self.rows[slot as usize].flags |= OWES_POSITION;
-        self.positions.owe(slot, session, settled_by);
-    }
-
-    /// When positions that are owed may be told.
-    pub fn position_due_ms(&self, slot: u32) -> Option<u64> {
-        let owes = self.rows[slot as usize].flags & OWES_POSITION != 0;
-        owes.then(|| self.positions.due_ms(slot)).flatten()
-    }
-
-    /// Puts a row whose positions have become due on a dirty list.
-    pub fn mark_position(&mut self, slot: u32) {
-        if self.rows[slot as usize].flags & OWES_POSITION != 0 {
-            self.list(slot, Priority::High);
-        }
-    }
-
-    /// Takes the sessions whose positions are owed, to be told now, and the position that settles each debt; zero for the
-    /// session's present one.
-    pub fn take_positions(&mut self, slot: u32, now_ms: u64) -> Vec<(SessionId, u64)> {
-        let flags = &mut self.rows[slot as usize].flags;
-        if *flags & OWES_POSITION == 0 {
-            return Vec::new();
-        }
-        *flags &= !OWES_POSITION;
-        self.positions.take(slot, now_ms)
-    }
-
     /// Where the row stands in a session whose newest position is `head`: before the lowest message that it still waits
     /// for. O(queue); asked once a second at most.
     pub fn position(&self, slot: u32, session: SessionId, head: u64, messages: &Messages) -> u64 {
@@ -128,5 +88,29 @@ impl Outputs {
         let before = places.filter(|place| place.session == session).map(|place| place.seq - 1);
         let fed = self.cursors.of(slot).iter().filter(|cursor| cursor.session == session).map(|cursor| cursor.seq);
         before.chain(fed).fold(head, u64::min)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::bench::Bench;
+    use super::*;
+    use crate::tables::messages::{Description, Place};
+
+    #[test]
+    fn what_is_queued_of_a_session_goes_when_the_row_leaves_it() {
+        let session = SessionId { slot: 1, generation: 0 };
+        let mut bench = Bench::new();
+        for (seq, priority) in (1..).zip(Priority::ALL) {
+            let place = Some(Place { session, seq });
+            let description = Description { place, ..Description::plain(priority, 0) };
+            let message = bench.messages.store(b"of it ", description, 0).unwrap();
+            bench.outputs.push(0, priority, message, 6);
+        }
+        bench.push(Priority::Low, b"of another");
+        bench.outputs.forget_session(0, session, &mut bench.messages);
+        bench.outputs.invariants(&bench.messages);
+        bench.push(Priority::High, b"left ");
+        assert_eq!(bench.write(100), b"of it left of another");
     }
 }
