@@ -14,7 +14,7 @@ pub enum Target<'a> {
 /// A checked message from a client. Text is unescaped; `payload` and `meta` are the bytes as they came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope<'a> {
-    /// The sender's label, 1 to 128 bytes; `None` only where [`Shape::id_required`] is false.
+    /// The sender's label, 1 to 128 bytes; `None` only where [`Shape::id_required`](super::decode::Shape::id_required) is false.
     pub id: Option<&'a str>,
     /// The type's name.
     pub kind: &'a str,

@@ -10,65 +10,23 @@
 //! while a head is at most 8 KiB and has one deadline: 8,000 reads of one byte cost about 10 ms in all. The exit is to
 //! remember the offset of the last full line.
 
-use std::borrow::Cow;
+mod error;
+mod fields;
+mod lines;
+mod target;
+
 use std::mem::MaybeUninit;
 
 use httparse::{Header, Status};
-use memchr::{memchr, memchr_iter};
-use thiserror::Error;
 
-use crate::config::limits::{
-    BLANK_LINES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, LINE_BYTES_MAX, METHOD_BYTES_MAX, TARGET_BYTES_MAX,
-};
-
-/// Why a request cannot be read. The peer's fault, always: answer [`HttpError::status`] and close, since the end of the
-/// request is not known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum HttpError {
-    /// 400: not HTTP, or HTTP that two readers could understand in two ways. Says what was wrong.
-    #[error("malformed request: {0}")]
-    Malformed(&'static str),
-    /// 413: the body is longer than its limit, by its declared length or by what arrived.
-    #[error("body too large")]
-    BodyTooLarge,
-    /// 414: the target is longer than [`TARGET_BYTES_MAX`].
-    #[error("request target too long")]
-    TargetTooLong,
-    /// 417: an `Expect` other than `100-continue`.
-    #[error("unknown expectation")]
-    ExpectationFailed,
-    /// 431: the head, one line of it or the number of fields is over its limit. Says which.
-    #[error("request head too large: {0}")]
-    HeadTooLarge(&'static str),
-    /// 505: neither HTTP/1.1 nor HTTP/1.0.
-    #[error("HTTP version not supported")]
-    UnsupportedVersion,
-}
-
-impl HttpError {
-    /// What is wrong, for people.
-    pub const fn message(self) -> &'static str {
-        match self {
-            Self::Malformed(message) | Self::HeadTooLarge(message) => message,
-            Self::BodyTooLarge => "The body is larger than the limit.",
-            Self::TargetTooLong => "The request target is too long.",
-            Self::ExpectationFailed => "This expectation is not known.",
-            Self::UnsupportedVersion => "Only HTTP/1.0 and HTTP/1.1 are spoken here.",
-        }
-    }
-
-    /// The status to answer with (RFC 9110 section 15; 431 is RFC 6585 section 5).
-    pub fn status(self) -> u16 {
-        match self {
-            Self::Malformed(_) => 400,
-            Self::BodyTooLarge => 413,
-            Self::TargetTooLong => 414,
-            Self::ExpectationFailed => 417,
-            Self::HeadTooLarge(_) => 431,
-            Self::UnsupportedVersion => 505,
-        }
-    }
-}
+pub use self::error::HttpError;
+pub(super) use self::fields::lists;
+pub use self::fields::{BodyLength, is_field_byte, is_token_byte, list_members};
+use self::fields::{at_most_one, parse_body_length, parse_expect, parse_host, parse_keep_alive, values};
+use self::lines::{check_lines, explain, skip_blank_lines};
+use self::target::parse_target;
+pub use self::target::{percent_decode, split_host_port};
+use crate::config::limits::{HEAD_BYTES_MAX, HEADERS_MAX};
 
 /// Room for the parsed fields of one head, 2 KiB on the caller's stack. Make it with [`header_slots`].
 pub type HeaderSlots<'b> = [MaybeUninit<Header<'b>>; HEADERS_MAX];
@@ -76,17 +34,6 @@ pub type HeaderSlots<'b> = [MaybeUninit<Header<'b>>; HEADERS_MAX];
 /// Empty room for [`parse_head`]; costs nothing.
 pub const fn header_slots<'b>() -> HeaderSlots<'b> {
     [const { MaybeUninit::uninit() }; HEADERS_MAX]
-}
-
-/// How the end of a request's body is found (RFC 9112 section 6.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BodyLength {
-    /// Neither `Content-Length` nor `Transfer-Encoding`: no body.
-    None,
-    /// `Content-Length`, in bytes; may be 0. Only declared: never allocate from it.
-    Sized(u64),
-    /// `Transfer-Encoding: chunked`.
-    Chunked,
 }
 
 /// One request head, borrowed from the bytes it was parsed from.
@@ -195,234 +142,12 @@ impl<'a> Head<'a> {
     }
 }
 
-/// Members of one comma-separated field value, trimmed, empty ones left out (RFC 9110 section 5.6.1). For lists of
-/// tokens: a quoted comma is not understood.
-pub fn list_members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
-}
-
-/// Whether `byte` may be in a token: a method, a field name, a subprotocol (RFC 9110 section 5.6.2).
-pub fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-/// Whether `byte` may be in a field value: no control but the tab (RFC 9110 section 5.5).
-pub fn is_field_byte(byte: u8) -> bool {
-    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
-}
-
-/// Splits `host[:port]` (RFC 3986 section 3.2, without user information) into the host, an IPv6 address with its
-/// brackets, and the port. An empty port counts as none; the host may be empty. `None` when malformed.
-pub fn split_host_port(value: &str) -> Option<(&str, Option<u16>)> {
-    let name_bytes = if value.starts_with('[') { value.find(']')? + 1 } else { value.find(':').unwrap_or(value.len()) };
-    let (name, port) = value.split_at(name_bytes);
-    let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte);
-    let is_valid = match name.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')) {
-        Some(address) => !address.is_empty() && address.bytes().all(|byte| is_name_byte(byte) || byte == b':'),
-        None => name.bytes().all(is_name_byte),
-    };
-    is_valid.then_some(name).zip(parse_port(port))
-}
-
-/// `""` and `":"` are no port, `":80"` is one. `None` when malformed; a sign is not a digit.
-fn parse_port(text: &str) -> Option<Option<u16>> {
-    if text.is_empty() {
-        return Some(None);
-    }
-    let digits = text.strip_prefix(':')?;
-    match digits {
-        "" => Some(None),
-        _ if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok().map(Some),
-        _ => None,
-    }
-}
-
-fn values<'a, 'n>(headers: &'a [Header<'a>], name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
-    headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
-}
-
-pub(super) fn lists<'a, 'n>(headers: &'a [Header<'a>], name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
-    values(headers, name).flat_map(list_members)
-}
-
-fn at_most_one<'a>(headers: &'a [Header<'a>], name: &str) -> Result<Option<&'a [u8]>, HttpError> {
-    let mut found = values(headers, name);
-    let first = found.next();
-    if found.next().is_some() { Err(HttpError::Malformed("field sent twice")) } else { Ok(first) }
-}
-
-fn skip_blank_lines(bytes: &[u8]) -> Result<usize, HttpError> {
-    let mut at = 0;
-    while bytes[at..].starts_with(b"\r\n") {
-        at += 2;
-        if at > 2 * BLANK_LINES_MAX {
-            return Err(HttpError::Malformed("blank lines"));
-        }
-    }
-    Ok(at)
-}
-
-/// Checks the lines of a head, the last of which may be incomplete: their lengths, and that each ends in CRLF (RFC 9112
-/// section 2.2 allows a bare LF, but readers that differ about line ends can be made to see different requests).
-fn check_lines(head: &[u8]) -> Result<(), HttpError> {
-    let mut start = 0;
-    for end in memchr_iter(b'\n', head) {
-        let line = head[start..end].strip_suffix(b"\r").ok_or(HttpError::Malformed("bare LF"))?;
-        check_line(line, start == 0)?;
-        start = end + 1;
-    }
-    let unfinished = &head[start..];
-    check_line(unfinished.strip_suffix(b"\r").unwrap_or(unfinished), start == 0)
-}
-
-fn check_line(line: &[u8], is_request_line: bool) -> Result<(), HttpError> {
-    if is_request_line {
-        return check_request_line(line);
-    }
-    if line.len() > LINE_BYTES_MAX { Err(HttpError::HeadTooLarge("line")) } else { Ok(()) }
-}
-
-fn check_request_line(line: &[u8]) -> Result<(), HttpError> {
-    let mut parts = line.split(|&byte| byte == b' ');
-    if parts.next().is_some_and(|method| method.len() > METHOD_BYTES_MAX) {
-        return Err(HttpError::Malformed("method"));
-    }
-    match parts.next() {
-        Some(target) if target.len() > TARGET_BYTES_MAX => Err(HttpError::TargetTooLong),
-        _ => Ok(()),
-    }
-}
-
-fn explain(error: httparse::Error, rest: &[u8]) -> HttpError {
-    match error {
-        httparse::Error::TooManyHeaders => HttpError::HeadTooLarge("fields"),
-        httparse::Error::Version if names_a_version(rest) => HttpError::UnsupportedVersion,
-        httparse::Error::Version => HttpError::Malformed("version"),
-        httparse::Error::Token if is_version_0_9(rest) => HttpError::UnsupportedVersion,
-        httparse::Error::Token | httparse::Error::Status => HttpError::Malformed("request line"),
-        httparse::Error::NewLine => HttpError::Malformed("line end"),
-        httparse::Error::HeaderName => HttpError::Malformed("field name"),
-        httparse::Error::HeaderValue => HttpError::Malformed("field value"),
-    }
-}
-
-/// `<method> <target> HTTP/<digit>`: a version, if not one of ours.
-fn names_a_version(rest: &[u8]) -> bool {
-    let version = rest.splitn(3, |&byte| byte == b' ').nth(2).and_then(|rest| rest.strip_prefix(b"HTTP/"));
-    version.and_then(<[u8]>::first).is_some_and(u8::is_ascii_digit)
-}
-
-/// `GET <target> CR LF`: the whole request of HTTP/0.9. The LF may not have arrived.
-fn is_version_0_9(rest: &[u8]) -> bool {
-    let Some(target) = rest.strip_prefix(b"GET ") else { return false };
-    let Some(end) = memchr(b'\r', target) else { return false };
-    let is_target = end > 0 && target[..end].iter().all(u8::is_ascii_graphic);
-    is_target && target.get(end + 1).is_none_or(|&next| next == b'\n')
-}
-
-struct Target<'a> {
-    path: &'a str,
-    query: Option<&'a str>,
-    host: Option<&'a str>,
-}
-
-/// The four forms of a target (RFC 9112 section 3.2).
-fn parse_target<'a>(method: &str, target: &'a str) -> Result<Target<'a>, HttpError> {
-    if !target.is_ascii() {
-        return Err(HttpError::Malformed("target is not ASCII"));
-    }
-    if target.starts_with('/') {
-        return Ok(local_target(target, None));
-    }
-    match method {
-        "CONNECT" => Ok(Target { path: target, query: None, host: None }),
-        "OPTIONS" if target == "*" => Ok(Target { path: target, query: None, host: None }),
-        _ => parse_absolute_target(target).ok_or(HttpError::Malformed("target")),
-    }
-}
-
-/// `http://host[:port][/path][?query]`. Its host replaces that of `Host` (RFC 9112 section 3.2.2).
-fn parse_absolute_target(target: &str) -> Option<Target<'_>> {
-    let (scheme, rest) = target.split_once("://")?;
-    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
-        return None;
-    }
-    let (host, local) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    let (name, _) = split_host_port(host)?;
-    (!name.is_empty()).then(|| local_target(local, Some(host)))
-}
-
-fn local_target<'a>(local: &'a str, host: Option<&'a str>) -> Target<'a> {
-    let (path, query) = match local.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (local, None),
-    };
-    Target { path: if path.is_empty() { "/" } else { path }, query, host }
-}
-
-/// RFC 9112 section 3.2: exactly one `Host` on HTTP/1.1, at most one on HTTP/1.0, and a valid one.
-fn parse_host<'a>(headers: &'a [Header<'a>], minor_version: u8) -> Result<Option<&'a str>, HttpError> {
-    let Some(value) = at_most_one(headers, "host")? else {
-        return if minor_version == 0 { Ok(None) } else { Err(HttpError::Malformed("no Host")) };
-    };
-    let host = str::from_utf8(value).ok().filter(|host| split_host_port(host).is_some());
-    host.map(Some).ok_or(HttpError::Malformed("Host"))
-}
-
-/// RFC 9112 section 6, at its strictest: whatever two readers could frame differently is refused, which is what request
-/// smuggling lives on.
-fn parse_body_length(headers: &[Header<'_>], minor_version: u8) -> Result<BodyLength, HttpError> {
-    let coding = at_most_one(headers, "transfer-encoding")?;
-    let length = at_most_one(headers, "content-length")?;
-    match (coding, length) {
-        (None, None) => Ok(BodyLength::None),
-        (None, Some(length)) => parse_content_length(length).map(BodyLength::Sized),
-        (Some(_), Some(_)) => Err(HttpError::Malformed("Content-Length with Transfer-Encoding")),
-        (Some(_), None) if minor_version == 0 => Err(HttpError::Malformed("Transfer-Encoding on HTTP/1.0")),
-        (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => Ok(BodyLength::Chunked),
-        (Some(_), None) => Err(HttpError::Malformed("Transfer-Encoding")),
-    }
-}
-
-fn parse_content_length(value: &[u8]) -> Result<u64, HttpError> {
-    let digits = str::from_utf8(value).ok().filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
-    // Digits alone can only be empty or overflow, and both are errors of `parse`.
-    digits.and_then(|digits| digits.parse().ok()).ok_or(HttpError::Malformed("Content-Length"))
-}
-
-fn parse_keep_alive(headers: &[Header<'_>], minor_version: u8) -> bool {
-    let asked = |token: &[u8]| lists(headers, "connection").any(|member| member.eq_ignore_ascii_case(token));
-    !asked(b"close") && (minor_version >= 1 || asked(b"keep-alive"))
-}
-
-fn parse_expect(headers: &[Header<'_>]) -> Result<bool, HttpError> {
-    let mut expects = false;
-    for expectation in lists(headers, "expect") {
-        if !expectation.eq_ignore_ascii_case(b"100-continue") {
-            return Err(HttpError::ExpectationFailed);
-        }
-        expects = true;
-    }
-    Ok(expects)
-}
-
-/// Decodes `%XX` (RFC 3986 section 2.1), one segment of a path for instance; `+` stays. Borrows when there is nothing to
-/// decode. `None` when a `%` is not followed by two hexadecimal digits, or the result is not UTF-8. The result may hold
-/// any character, `/` and controls too.
-pub fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
-    let bytes = text.as_bytes();
-    let is_escape = |at: usize| bytes.get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
-    if !memchr_iter(b'%', bytes).all(is_escape) {
-        return None;
-    }
-    percent_encoding::percent_decode(bytes).decode_utf8().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::config::limits::{LINE_BYTES_MAX, METHOD_BYTES_MAX, TARGET_BYTES_MAX};
 
     /// What of a head can be compared after its bytes are gone.
     #[derive(Debug, PartialEq)]
@@ -575,14 +300,6 @@ mod tests {
     }
 
     #[test]
-    fn host_and_port_are_split() {
-        assert_eq!(split_host_port("[::1]:80"), Some(("[::1]", Some(80))));
-        assert_eq!(split_host_port("a:"), Some(("a", None)));
-        assert_eq!(split_host_port("a:+80"), None);
-        assert_eq!(split_host_port("a:80:90"), None);
-    }
-
-    #[test]
     fn lines_end_in_crlf_and_hold_no_controls() {
         let cases = [
             "GET / HTTP/1.1\nHost: a\r\n\r\n",
@@ -687,15 +404,6 @@ mod tests {
         assert!(!parsed(&with("Content-Encoding: Identity\r\n")).flags[2]);
     }
 
-    #[test]
-    fn a_bad_escape_is_not_decoded() {
-        assert_eq!(percent_decode("a+b%2fc%00").as_deref(), Some("a+b/c\0"));
-        assert!(matches!(percent_decode("plain"), Some(Cow::Borrowed("plain"))));
-        for text in ["%", "%2", "%2g", "%%20", "%+1", "%ff", "%C3"] {
-            assert_eq!(percent_decode(text), None, "{text}");
-        }
-    }
-
     /// A request in which much may vary, and its head's length.
     fn any_request() -> impl Strategy<Value = (String, usize)> {
         let line = ("(\r\n){0,2}", "[A-Z]{1,9}", "(http://[a-z]{1,9})?/[a-z/%0-9]{0,20}(\\?[a-z=&]{0,9})?");
@@ -742,17 +450,6 @@ mod tests {
         #[test]
         fn noise_is_answered_steadily(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
             assert_steady(&bytes)?;
-        }
-
-        #[test]
-        fn any_text_decodes_back(text in any::<String>()) {
-            let encoded: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
-            prop_assert_eq!(percent_decode(&encoded), Some(Cow::Borrowed(text.as_str())));
-        }
-
-        #[test]
-        fn any_text_is_safe_to_decode(text in "[%+0-9a-g\u{e9}&=]{0,20}") {
-            let _ = (percent_decode(&text), split_host_port(&text));
         }
     }
 }
