@@ -7,7 +7,7 @@ use crate::config::limits::EXPIRY_WORK_PER_TICK;
 use crate::message::{Priority, ProtocolError};
 use crate::tables::messages::{Description, Place};
 use crate::tables::owed::{Owed, Reason};
-use crate::tables::{MessageId, State, Tables};
+use crate::tables::{MessageId, Tables};
 
 impl Delivery {
     /// Whether a message may have so much time: not more than anything is kept.
@@ -84,7 +84,7 @@ fn expire_for_members(tables: &mut Tables, id: MessageId, place: Place, descript
 fn expire_for_row(tables: &mut Tables, id: MessageId, slot: u32, priority: Priority) -> usize {
     let Tables { outputs, messages, connections, .. } = tables;
     let work = outputs.ring_len(slot, priority);
-    if outputs.remove(slot, priority, id, messages) && connections.state(slot) == State::Open {
+    if outputs.remove(slot, priority, id, messages) && connections.state(slot).is_open() {
         outputs.owe(slot, Owed::Direct { count: 1, reason: Reason::Expired });
         outputs.mark(slot);
     }

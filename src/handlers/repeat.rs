@@ -5,8 +5,8 @@ use super::submit::Outcome;
 use crate::config::limits::MAILBOX_MAX;
 use crate::delivery::{Delivery, Published};
 use crate::message::{Ack, Envelope, ErrorCode, Guarantee, ProtocolError, Target};
+use crate::tables::ConnId;
 use crate::tables::dedup::{Identifier, Seen};
-use crate::tables::{ConnId, State};
 
 /// What makes a message the same when it is sent again; `None` for one whose id is only a label, or that goes nowhere.
 pub(super) fn identify(
@@ -77,5 +77,5 @@ pub(super) fn remember_published(delivery: &mut Delivery, memory: u128, publishe
 /// The row of a connection that is still open.
 pub(super) fn open_row(delivery: &Delivery, connection: ConnId) -> Option<u32> {
     let slot = delivery.tables.connections.slot(connection)?;
-    (delivery.tables.connections.state(slot) == State::Open).then_some(slot)
+    delivery.tables.connections.state(slot).is_open().then_some(slot)
 }

@@ -179,7 +179,7 @@ impl<N: Net, C: Clock> Reactor<N, C> {
             let description = *messages.description(id);
             let Description { published_ns, label, .. } = description;
             if label != 0 {
-                let is_open = connections.state(slot) == State::Open;
+                let is_open = connections.state(slot).is_open();
                 let profile = connections.profile(slot);
                 let receiver = (key_of(profile.connection_id), slot);
                 let times = WriteTimes { now_ms, expires_ms: description.end_ms(life_ms) };

@@ -110,3 +110,26 @@ fn one_that_takes_nothing_is_closed_with_4013() {
     stream.tcp.expect_end(PATIENCE);
     publisher.round_trip("still-there");
 }
+
+/// A message to this connection alone that expires in its queue.
+#[test]
+fn it_is_told_of_what_expires_for_it() {
+    let server = TestServer::spawn_process(&[("HASHI_SLOW_MS", "60000"), ("HASHI_HISTORY_BYTES", "64MiB")]);
+    let tcp = Tcp::connect_narrow(server.address, NARROW_BYTES);
+    let mut stream = Stream::over(tcp, server.address, "slow", "sessionId=s1", &[]);
+    let id = json::string(&stream.welcome(), "payload.connectionId").to_owned();
+    let mut publisher = Client::connect(server.address, "publisher", "s1");
+    publish_all(&mut publisher, (1..=MESSAGES).map(|id| message(id, "normal")));
+    let to = json!({"connectionId": id});
+    let direct = json!({"id": "late", "type": "custom", "to": to, "expiresIn": 100, "payload": {}});
+    publish_all(&mut publisher, [direct].into_iter());
+    status::expect(server.address, "counters.expired", 1);
+    let gap = loop {
+        let message = stream.receive();
+        if !json::is(&message, "type", "custom") {
+            break message;
+        }
+        assert!(!json::is(&message, "id", "late"));
+    };
+    assert_eq!(gap["payload"], json!({"direct": 1, "reason": "expired"}), "{}", gap.encode());
+}

@@ -8,7 +8,7 @@ use super::common::status;
 use super::common::tcp::Tcp;
 use super::common::wait::{self, PATIENCE};
 use super::stream::Stream;
-use super::{encode, get, publish, server};
+use super::{encode, get, publish, publish_message, server};
 use simd_json::json;
 use simd_json::prelude::*;
 use std::process::{Command, Stdio};
@@ -116,6 +116,40 @@ fn it_may_be_named_by_requests_of_its_user() {
         assert_eq!(response.status, 202);
     }
     assert!(json::is(&stream.receive(), "id", "seen"));
+}
+
+/// What a handler answers to such a request goes to it.
+#[test]
+fn it_gets_what_handlers_answer() {
+    let builder = hashi::Server::builder(hashi::Config { port: 0, ..hashi::Config::default() });
+    let builder = builder.on("ask", |_, context| drop(context.reply("told", &1)));
+    let server = TestServer::serve(builder.bind().expect("the server binds"));
+    let mut stream = Stream::open(server.address, "user-1", "sessionId=s1", &[]);
+    let id = json::string(&stream.welcome(), "payload.connectionId").to_owned();
+    let headers =
+        [("Authorization", "Bearer user-1"), ("Content-Type", "application/json"), ("Hashi-Connection", id.as_str())];
+    let body = json!({"id": "q1", "type": "ask", "sessionId": "s1", "ack": true, "payload": {}}).encode();
+    assert_eq!(http::request(server.address, "POST", "/ws-api/send", &headers, body.as_bytes()).status, 202);
+    for kind in ["told", "ack"] {
+        let answer = stream.receive();
+        assert!(json::is(&answer, "type", kind) && json::is(&answer, "replyTo", "q1"), "{}", answer.encode());
+    }
+}
+
+/// A reliable message that was published while it was away is retried like one that was queued for it.
+#[test]
+fn what_is_replayed_is_retried() {
+    let server = TestServer::spawn_process(&[("HASHI_ACK_TIMEOUT_MS", "100")]);
+    let mut stream = Stream::open(server.address, "user-1", "sessionId=s1&features=ack", &[]);
+    stream.welcome();
+    let query = format!("sessionId=s1&features=ack&cursor={}", encode(&stream.last_id.take().expect("an id")));
+    drop(stream);
+    publish_message(&server, &json!({"id": "m", "type": "custom", "sessionId": "s1", "reliable": true, "payload": 1}));
+    let mut stream = Stream::open(server.address, "user-1", &query, &[]);
+    stream.welcome();
+    for copy in ["the first", "its retry"] {
+        assert!(json::is(&stream.receive(), "id", "m"), "{copy}");
+    }
 }
 
 /// Answers to requests before it go out first, and nothing is answered behind it.
