@@ -122,7 +122,7 @@ fn it_may_be_named_by_requests_of_its_user() {
 #[test]
 fn it_gets_what_handlers_answer() {
     let builder = hashi::Server::builder(hashi::Config { port: 0, ..hashi::Config::default() });
-    let builder = builder.on("ask", |_, context| drop(context.reply("told", &1)));
+    let builder = builder.on("ask", |_, context| context.reply("told", &1).expect("a reply"));
     let server = TestServer::serve(builder.bind().expect("the server binds"));
     let mut stream = Stream::open(server.address, "user-1", "sessionId=s1", &[]);
     let id = json::string(&stream.welcome(), "payload.connectionId").to_owned();
