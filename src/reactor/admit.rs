@@ -232,6 +232,7 @@ impl Core {
         }
         let default = sessions.default_of(slot);
         self.delivery.tables.connections.profile_mut(slot).is_service = identity.is_service;
+        self.delivery.pay_gaps(slot);
         self.welcome(slot, envelope.id, default, None);
         Ok(())
     }
@@ -285,7 +286,7 @@ impl Core {
             let name = self.delivery.tables.sessions.name(id).to_owned();
             let claim = claims.iter().find(|(claimed, _)| *claimed == name).map(|(_, claim)| claim);
             let resumed = claim.map(|claim| self.delivery.resume(slot, id, claim));
-            let seq = resumed.map_or(self.delivery.tables.sessions.head(id), |resumed| resumed.seq);
+            let seq = resumed.map_or_else(|| self.stand(slot, id), |resumed| resumed.seq);
             separate(&mut out);
             self.write_position(&mut out, id, seq, resumed.map(|resumed| resumed.loss.is_none()));
             recovery.resumed.extend(resumed.map(|resumed| (id, resumed)));

@@ -118,14 +118,33 @@ impl Core {
 
     fn join(&mut self, slot: u32, envelope: &Envelope<'_>) -> Result<(), ProtocolError> {
         let Join { session_id: name, resume } = parse_join(envelope.payload.unwrap_or_default())?;
+        let sessions = &self.delivery.tables.sessions;
+        let was_in = sessions.find(&name).is_some_and(|id| sessions.is_member(slot, id));
         let id = self.join_session(slot, &name)?;
+        self.delivery.pay_gaps(slot);
         let resumed = resume.map(|claim| self.delivery.resume(slot, id, &claim));
-        let position = resumed.map_or(self.delivery.tables.sessions.head(id), |resumed| resumed.seq);
+        let position = match resumed {
+            Some(resumed) => resumed.seq,
+            None if was_in => self.stand(slot, id),
+            None => self.delivery.tables.sessions.head(id),
+        };
         self.answer_membership(slot, MessageType::JOIN, envelope.id, id, position, resumed);
         if let Some(loss) = resumed.and_then(|resumed| resumed.loss) {
             self.delivery.send_gap(slot, &name, loss.range, loss.reason);
         }
         Ok(())
+    }
+
+    /// Where a row stands in a session that it is in, once its gaps are told. This may be behind what has overtaken, so it is told
+    /// its position again later.
+    pub(super) fn stand(&mut self, slot: u32, id: SessionId) -> u64 {
+        let tables = &mut self.delivery.tables;
+        let head = tables.sessions.head(id);
+        let seq = tables.outputs.position(slot, id, head, &tables.messages);
+        if seq < head {
+            tables.outputs.owe_position(slot, id);
+        }
+        seq
     }
 
     /// Puts a row into a session, if its user may.

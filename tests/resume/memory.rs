@@ -73,6 +73,8 @@ impl Memory {
         match json::string(message, "type") {
             "hashi:gap" => self.take_gap(&message["payload"]),
             "hashi:position" => self.seq = self.seq.max(json::number(message, "payload.seq")),
+            "hashi:join" => self.seq = json::number(message, "payload.seq"),
+            "authentication" => self.seq = json::number(entry(message, SESSION), "seq"),
             _ => self.handle(message),
         }
         self.step();

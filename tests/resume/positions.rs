@@ -1,10 +1,11 @@
 //! `hashi:position`: where a client stands when its own counting would stop.
 
-use super::common::client::Client;
-use super::common::flood::{message, publish_all, with};
+use super::common::client::{Client, envelope};
+use super::common::flood::{message, numbered, publish_all, sized, with};
 use super::common::json;
 use super::common::server::TestServer;
 use super::common::websocket::Event;
+use super::memory::{Memory, USER};
 use super::{SESSION, all_until, publish, server};
 use simd_json::OwnedValue;
 use simd_json::json;
@@ -71,11 +72,10 @@ fn positions_come_once_a_second() {
 fn a_position_is_before_what_is_still_queued() {
     let server =
         TestServer::spawn_process(&[("WEBSOCKET_MESSAGE_QUEUE_SIZE", "100000"), ("HASHI_QUEUE_BYTES", "16MiB")]);
-    let mut memory = super::memory::Memory::default();
+    let mut memory = Memory::default();
     let mut client = memory.connect(&server);
     let mut publisher = Client::connect(server.address, "publisher", SESSION);
-    let low: Vec<_> =
-        (1..=400).map(|number| super::common::flood::sized(&format!("low-{number}"), "low", 2_048)).collect();
+    let low: Vec<_> = (1..=400).map(|number| sized(&format!("low-{number}"), "low", 2_048)).collect();
     publish_all(&mut publisher, &low);
     publish_all(&mut publisher, &[message("high", "high")]);
     let mut told = 0;
@@ -90,6 +90,36 @@ fn a_position_is_before_what_is_still_queued() {
     let overtook = memory.ids.iter().position(|id| id == "high").expect("the high message");
     assert!(overtook < 400, "nothing was overtaken");
     assert_eq!((memory.ids.len(), memory.repeated, memory.gaps.len()), (401, 0, 0));
+}
+
+/// An answer overtakes what is queued: a member that joins again, or refreshes its token, is told where it stands, and takes
+/// nothing that still comes for old.
+#[test]
+fn an_answer_to_a_member_is_before_what_is_still_queued() {
+    let server =
+        TestServer::spawn_process(&[("WEBSOCKET_MESSAGE_QUEUE_SIZE", "100000"), ("HASHI_QUEUE_BYTES", "16MiB")]);
+    let join = envelope("again", "hashi:join", json!({"sessionId": SESSION}));
+    let refresh = envelope("again", "authentication", json!({"token": USER}));
+    for question in [join, refresh] {
+        let mut memory = Memory::default();
+        let mut client = memory.connect(&server);
+        let mut publisher = Client::connect(server.address, "publisher", SESSION);
+        let flood: Vec<_> = numbered("m", 1..=400).iter().map(|id| sized(id, "normal", 2_048)).collect();
+        publish_all(&mut publisher, &flood);
+        client.send(&question);
+        let mut was_overtaking = false;
+        while memory.ids.len() < 400 {
+            let message = client.receive();
+            let handled_to = memory.seq;
+            memory.take(&message);
+            if json::is(&message, "replyTo", "again") {
+                assert!(memory.seq <= handled_to, "told {}, and only all up to {handled_to} has come", memory.seq);
+                was_overtaking = memory.ids.len() < 400;
+            }
+        }
+        assert!(was_overtaking, "the answer overtook nothing");
+        assert_eq!((memory.repeated, memory.gaps.len()), (0, 0));
+    }
 }
 
 /// What is owed is told before the server closes, within the second, too.
