@@ -5,6 +5,8 @@ mod common;
 
 #[path = "confirmation/acks.rs"]
 mod acks;
+#[path = "confirmation/expiry.rs"]
+mod expiry;
 #[path = "confirmation/outcomes.rs"]
 mod outcomes;
 #[path = "confirmation/repeats.rs"]

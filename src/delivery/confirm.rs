@@ -70,7 +70,8 @@ impl Delivery {
             return;
         }
         if let Some(topic) = tables.messages.description(id).topic {
-            tables.in_flight.replace(topic, &mut tables.messages);
+            let obsolete = tables.in_flight.replace(topic, &mut tables.messages);
+            self.work += self.withdraw(&obsolete, false);
         }
     }
 

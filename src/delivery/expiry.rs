@@ -6,7 +6,7 @@ use super::Delivery;
 use crate::config::limits::EXPIRY_WORK_PER_TICK;
 use crate::message::{Priority, ProtocolError};
 use crate::tables::messages::{Description, Place};
-use crate::tables::owed::{Owed, Reason};
+use crate::tables::owed::Owed;
 use crate::tables::{MessageId, Tables};
 
 impl Delivery {
@@ -43,7 +43,7 @@ impl Delivery {
         let description = *tables.messages.description(id);
         tables.messages.retain(id, 1); // so that it is not freed while queues let it go
         // Not sent again. From here on only history may keep it.
-        tables.in_flight.expire_now(id, &mut tables.messages);
+        let obsolete = tables.in_flight.expire_now(id, &mut tables.messages);
         let work = match (description.place, receiver) {
             (Some(place), _) => expire_for_members(tables, id, place, &description),
             (None, Some(slot)) => expire_for_row(tables, id, slot, description.priority),
@@ -53,7 +53,7 @@ impl Delivery {
             tables.history.expire(id, &mut tables.messages);
         }
         tables.messages.release(id);
-        work + 1
+        work + self.withdraw(&obsolete, true) + 1
     }
 }
 
@@ -72,9 +72,8 @@ fn expire_for_members(tables: &mut Tables, id: MessageId, place: Place, descript
             waiting.push(slot);
         }
     }
-    let (session, from, to) = (place.session, place.seq, place.seq);
     for slot in waiting {
-        outputs.owe(slot, Owed::Session { session, from, to, reason: Reason::Expired });
+        outputs.owe(slot, Owed::expired(Some(place)));
         outputs.mark(slot);
     }
     work
@@ -85,7 +84,7 @@ fn expire_for_row(tables: &mut Tables, id: MessageId, slot: u32, priority: Prior
     let Tables { outputs, messages, connections, .. } = tables;
     let work = outputs.ring_len(slot, priority);
     if outputs.remove(slot, priority, id, messages) && connections.state(slot).is_open() {
-        outputs.owe(slot, Owed::Direct { count: 1, reason: Reason::Expired });
+        outputs.owe(slot, Owed::expired(None));
         outputs.mark(slot);
     }
     work

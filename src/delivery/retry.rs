@@ -9,10 +9,11 @@ use std::ops::RangeInclusive;
 use super::{Delivery, Resumed};
 use crate::message::Priority;
 use crate::tables::connections::key_of;
-use crate::tables::in_flight::{CopyKey, Due};
+use crate::tables::in_flight::{CopyKey, Due, Expiry, Obsolete};
 use crate::tables::messages::Description;
 use crate::tables::outcomes::Verdict;
-use crate::tables::{MessageId, SessionId};
+use crate::tables::owed::Owed;
+use crate::tables::{MessageId, SessionId, Tables};
 
 /// What becomes of a copy whose receiver has come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,15 +30,33 @@ impl Delivery {
     /// Queues copies again that were not confirmed in time, and gives up those that were sent often enough or expired.
     pub fn retry_due(&mut self, budget: usize) {
         let tables = &mut self.tables;
-        let due = tables.in_flight.expire(self.now.ms(), budget, &mut tables.messages);
+        let Expiry { due, obsolete } = tables.in_flight.expire(self.now.ms(), budget, &mut tables.messages);
+        self.work += self.withdraw(&obsolete, true);
         for copy in due {
             self.retry(copy);
         }
     }
 
+    /// Takes retries out of the queues in which they wait. Where a message `is_lost`, who was not sent it before is told.
+    /// Returns the work that it was.
+    pub(super) fn withdraw(&mut self, obsolete: &[Obsolete], is_lost: bool) -> usize {
+        let mut work = 0;
+        for &Obsolete { retry, slot, description, is_written } in obsolete {
+            let Tables { outputs, messages, connections, .. } = &mut self.tables;
+            work += 1 + outputs.ring_len(slot, description.priority);
+            let was_queued = outputs.remove(slot, description.priority, retry, messages);
+            let is_told = was_queued && is_lost && !is_written && connections.state(slot).is_open();
+            if is_told && self.is_for(slot, &description) {
+                self.tables.outputs.owe(slot, Owed::expired(description.place));
+                self.tables.outputs.mark(slot);
+            }
+        }
+        work
+    }
+
     fn retry(&mut self, copy: Due) {
         let now_ms = self.now.ms();
-        if !self.is_for(copy.slot, copy.message) {
+        if !self.is_for(copy.slot, self.tables.messages.description(copy.message)) {
             self.settle(copy.key, Verdict::Expired);
         } else if self.tables.outputs.is_blocked(copy.slot) || !self.queue_again(&copy) {
             self.tables.in_flight.postpone(copy.key, now_ms);
@@ -51,11 +70,11 @@ impl Delivery {
     }
 
     /// Whether the row is still in the message's session.
-    fn is_for(&self, slot: u32, message: MessageId) -> bool {
-        let tables = &self.tables;
-        tables.messages.description(message).place.is_none_or(|place| {
-            tables.sessions.is_alive(place.session) && tables.sessions.is_member(slot, place.session)
-        })
+    fn is_for(&self, slot: u32, description: &Description) -> bool {
+        let sessions = &self.tables.sessions;
+        description
+            .place
+            .is_none_or(|place| sessions.is_alive(place.session) && sessions.is_member(slot, place.session))
     }
 
     /// Queues a copy; not where there is no memory for it.
@@ -159,10 +178,11 @@ impl Delivery {
     }
 
     fn judge(&self, copy: &Due, resumed: &[(SessionId, Resumed)]) -> Judgement {
-        if !self.is_for(copy.slot, copy.message) {
+        let description = self.tables.messages.description(copy.message);
+        if !self.is_for(copy.slot, description) {
             return Judgement::Settled(Verdict::Expired);
         }
-        let Some(place) = self.tables.messages.description(copy.message).place else {
+        let Some(place) = description.place else {
             return Judgement::Again;
         };
         let resumed = resumed.iter().find(|(session, _)| *session == place.session).map(|(_, resumed)| resumed);
@@ -185,7 +205,7 @@ mod tests {
     use crate::message::system::Features;
     use crate::tables::connections::{Address, Closing, Profile};
     use crate::tables::in_flight::WriteTimes;
-    use crate::tables::owed::{Owed, Reason};
+    use crate::tables::owed::Reason;
 
     struct Bench {
         delivery: Delivery,

@@ -88,6 +88,28 @@ pub struct Due {
     pub is_doubtful: bool,
 }
 
+/// A retry that a row perhaps still has in its queue, of a message that is given up.
+#[derive(Clone, Copy, Debug)]
+pub struct Obsolete {
+    /// The retry. It lives as long as a queue holds it.
+    pub retry: MessageId,
+    /// The receiver's row.
+    pub slot: u32,
+    /// The message.
+    pub description: Description,
+    /// Whether the receiver's last connection has written any copy.
+    pub is_written: bool,
+}
+
+/// What time has brought.
+#[derive(Debug, Default)]
+pub struct Expiry {
+    /// What is to be sent again.
+    pub due: Vec<Due>,
+    /// What is not to be sent any more.
+    pub obsolete: Vec<Obsolete>,
+}
+
 /// Sums since the start.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct InFlightTotals {
@@ -217,17 +239,15 @@ impl InFlight {
     }
 
     /// A newer message of the topic was published: the older one is not sent again.
-    pub fn replace(&mut self, topic: Topic, messages: &mut Messages) {
-        if let Some(message) = self.by_topic.get(&topic).copied() {
-            self.expire_message(message, messages);
-        }
+    pub fn replace(&mut self, topic: Topic, messages: &mut Messages) -> Vec<Obsolete> {
+        let message = self.by_topic.get(&topic).copied();
+        message.map_or(Vec::new(), |message| self.expire_message(message, messages))
     }
 
     /// The message is past its own expiry, before its end may have come here: it is given up for all receivers.
-    pub fn expire_now(&mut self, id: MessageId, messages: &mut Messages) {
-        if let Some(message) = self.by_message.get(&id).copied() {
-            self.expire_message(message, messages);
-        }
+    pub fn expire_now(&mut self, id: MessageId, messages: &mut Messages) -> Vec<Obsolete> {
+        let message = self.by_message.get(&id).copied();
+        message.map_or(Vec::new(), |message| self.expire_message(message, messages))
     }
 
     /// The receiver will not get what it has not got of these positions, or its own position passes them.
@@ -272,19 +292,18 @@ impl InFlight {
 
     /// Moves time on. Messages that have expired are given up, and so are copies that were sent again often enough; the
     /// others that are due come out, at most about `budget` of them, and have no timer until they are written again.
-    pub fn expire(&mut self, now_ms: u64, budget: usize, messages: &mut Messages) -> Vec<Due> {
+    pub fn expire(&mut self, now_ms: u64, budget: usize, messages: &mut Messages) -> Expiry {
         let (mut ended, mut fired) = (Vec::new(), Vec::new());
         self.ends.expire(now_ms, budget, &mut ended);
-        for message in ended {
-            self.expire_message(message, messages);
-        }
+        let obsolete = ended.into_iter().flat_map(|message| self.expire_message(message, messages)).collect();
         self.timers.expire(now_ms, budget, &mut fired);
         let (again, exhausted): (Vec<_>, Vec<_>) =
             fired.into_iter().partition(|&key| self.copies[key as usize].attempts < self.limits.retries);
         for key in exhausted {
             self.settle(key, Verdict::Expired, messages);
         }
-        again.into_iter().filter_map(|key| self.due(key)).collect()
+        let due = again.into_iter().filter_map(|key| self.due(key)).collect();
+        Expiry { due, obsolete }
     }
 
     /// When something is due next.
@@ -348,12 +367,19 @@ impl InFlight {
         } += copies;
     }
 
-    fn expire_message(&mut self, message: u32, messages: &mut Messages) {
-        let copies = self.tracked[message as usize].copies;
+    /// Gives a message up for all receivers. Its retries come out.
+    fn expire_message(&mut self, message: u32, messages: &mut Messages) -> Vec<Obsolete> {
+        let Tracked { id, retry, copies, .. } = self.tracked[message as usize];
+        let description = *messages.description(id);
         let keys: Vec<CopyKey> = self.message_links.iter(&copies).collect();
+        let due = keys.iter().filter_map(|&key| self.due(key));
+        let obsolete =
+            |(copy, retry): (Due, _)| Obsolete { retry, slot: copy.slot, description, is_written: copy.is_written };
+        let retries = due.filter_map(|copy| Some((copy, retry?))).map(obsolete).collect();
         for key in keys {
             self.settle(key, Verdict::Expired, messages);
         }
+        retries
     }
 
     fn arm(&mut self, key: CopyKey, now_ms: u64) {
@@ -533,7 +559,7 @@ mod tests {
             let outcome = self.table.outcomes.open("m", None, counts);
             let receivers: Vec<_> = receivers.iter().map(|&slot| (u64::from(slot), slot)).collect();
             if let Some(topic) = topic {
-                self.table.replace(Topic(topic), &mut self.messages);
+                let _ = self.table.replace(Topic(topic), &mut self.messages);
             }
             let end_ms = self.now_ms + LIFE_MS;
             self.table.hold(id, receivers, Some(outcome), end_ms, &mut self.messages);
@@ -549,7 +575,7 @@ mod tests {
         /// Moves time on; the labels of what is due by then.
         fn expire_at(&mut self, now_ms: u64) -> Vec<Due> {
             self.now_ms = now_ms;
-            let due = self.table.expire(now_ms, 100, &mut self.messages);
+            let Expiry { due, .. } = self.table.expire(now_ms, 100, &mut self.messages);
             self.table.invariants(&self.messages);
             due
         }
@@ -603,6 +629,21 @@ mod tests {
         assert_eq!((bench.counts(outcome).expired, bench.counts(newer).expired), (2, 0));
         assert!(bench.expire_at(LIFE_MS + 2 * WHEEL_TICK_MS).is_empty());
         assert_eq!(bench.counts(newer).expired, 1);
+        assert!(bench.table.is_empty() && bench.messages.is_empty());
+    }
+
+    #[test]
+    fn retries_of_what_is_given_up_come_out_with_the_rows_that_may_have_them() {
+        let mut bench = Bench::new(3);
+        let (id, _) = bench.hold(1, Some(9), &[1, 2, 3]);
+        bench.write(id, 1);
+        bench.table.park(3);
+        let key = bench.expire_at(1000 + 2 * WHEEL_TICK_MS)[0].key;
+        let retry = bench.store(1, None);
+        bench.table.set_retry(key, retry, &mut bench.messages);
+        let obsolete = bench.table.replace(Topic(9), &mut bench.messages);
+        let told: Vec<_> = obsolete.iter().map(|copy| (copy.retry, copy.slot, copy.is_written)).collect();
+        assert_eq!(told, [(retry, 1, true), (retry, 2, false)]);
         assert!(bench.table.is_empty() && bench.messages.is_empty());
     }
 

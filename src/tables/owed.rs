@@ -1,6 +1,7 @@
 //! What was lost to a row and is not told yet.
 
 use super::SessionId;
+use super::messages::Place;
 
 /// Why something was lost, as `hashi:gap` says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,19 @@ pub enum Owed {
         /// Why.
         reason: Reason,
     },
+}
+
+impl Owed {
+    /// One message that was past its time; `place` is where it was in a session.
+    pub fn expired(place: Option<Place>) -> Self {
+        let reason = Reason::Expired;
+        place.map_or(Self::Direct { count: 1, reason }, |Place { session, seq }| Self::Session {
+            session,
+            from: seq,
+            to: seq,
+            reason,
+        })
+    }
 }
 
 /// Adds `loss` to what is owed if both are of one kind, session and reason. What has expired is told as it is, position by
