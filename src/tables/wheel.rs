@@ -91,21 +91,18 @@ impl Wheel {
         self.armed -= 1;
     }
 
-    /// Moves the wheel to `now_ms` and appends the keys that are due to `fired`, at most about `budget` of them; they are
+    /// Moves the wheel to `now_ms` and appends the keys that are due to `fired`, until that holds `budget` of them; they are
     /// no longer armed. What is over the budget is due at once, so that [`Wheel::next_due_ms`] tells of it.
     pub fn expire(&mut self, now_ms: u64, budget: usize, fired: &mut Vec<u32>) {
         let now = now_ms / WHEEL_TICK_MS;
-        let turn_start = now.saturating_sub(WHEEL_BUCKETS as u64 - 1);
-        self.current = self.current.max(turn_start.saturating_sub(1));
-        while self.current < now {
-            if fired.len() >= budget {
+        // One turn sees every bucket, and with it all that is due.
+        let last = now.min(self.current + WHEEL_BUCKETS as u64);
+        while let Some(tick) = self.next_occupied_tick(self.current + 1, last) {
+            if !self.fire_bucket(bucket_of(tick), now, budget, fired) {
+                self.current = tick - 1;
                 return;
             }
-            let Some(tick) = self.next_occupied_tick(self.current + 1, now) else {
-                break;
-            };
             self.current = tick;
-            self.fire_bucket(bucket_of(tick), now, fired);
         }
         self.current = self.current.max(now);
     }
@@ -134,16 +131,22 @@ impl Wheel {
         None
     }
 
-    fn fire_bucket(&mut self, bucket: usize, now: u64, fired: &mut Vec<u32>) {
+    /// Whether all that is due in the bucket has fired. One that is left is walked again from its start: timers of later turns
+    /// in it are passed over each time.
+    fn fire_bucket(&mut self, bucket: usize, now: u64, budget: usize, fired: &mut Vec<u32>) -> bool {
         let mut key = self.heads[bucket];
         while key != NONE {
             let next = self.next[key as usize];
             if self.due[key as usize] <= now {
+                if fired.len() >= budget {
+                    return false;
+                }
                 self.disarm(key);
                 fired.push(key);
             }
             key = next;
         }
+        true
     }
 
     fn grow(&mut self, key: u32) {
@@ -205,6 +208,42 @@ mod tests {
         assert!(wheel.next_due_ms().is_some_and(|due| due <= 10_000));
         wheel.expire(10_000, 1000, &mut fired);
         assert_eq!(fired, (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_budget_holds_within_one_bucket() {
+        let mut wheel = Wheel::default();
+        for key in 0..1000 {
+            wheel.arm(key, 100);
+        }
+        wheel.arm(1000, 100 + (WHEEL_BUCKETS as u64) * WHEEL_TICK_MS);
+        let (mut fired, mut calls) = (Vec::new(), 0);
+        while wheel.next_due_ms().is_some_and(|due| due <= 200) {
+            let mut some = Vec::new();
+            wheel.expire(200, 64, &mut some);
+            wheel.invariants();
+            assert!(some.len() <= 64);
+            fired.extend(some);
+            calls += 1;
+        }
+        fired.sort_unstable();
+        assert_eq!((fired, calls), ((0..1000).collect::<Vec<_>>(), 16));
+    }
+
+    /// After a long stop no turn is missed, and what is over the budget is still due.
+    #[test]
+    fn many_turns_at_once_are_fired_by_budget() {
+        let mut wheel = Wheel::default();
+        let turn_ms = WHEEL_BUCKETS as u64 * WHEEL_TICK_MS;
+        for key in 0..100 {
+            wheel.arm(key, 8 + u64::from(key) * turn_ms / 7);
+        }
+        let (now_ms, mut fired) = (20 * turn_ms, Vec::new());
+        for count in [30, 60, 90, 100] {
+            wheel.expire(now_ms, count, &mut fired);
+            wheel.invariants();
+            assert_eq!((fired.len(), wheel.armed()), (count, 100 - count));
+        }
     }
 
     #[derive(Clone, Debug)]
