@@ -174,6 +174,8 @@ impl Core {
         if !tables.sessions.leave(slot, id, now_ms) {
             return Err(NOT_JOINED);
         }
+        self.delivery.pay_gaps(slot);
+        let tables = &mut self.delivery.tables;
         tables.outputs.forget_session(slot, id, &mut tables.messages);
         let head = tables.sessions.head(id);
         self.answer_membership(slot, MessageType::LEAVE, envelope.id, id, head, None);

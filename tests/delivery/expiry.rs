@@ -1,6 +1,6 @@
 //! `expiresIn`: a message past its time leaves queues and history, and who has not got it is told.
 
-use super::common::client::Client;
+use super::common::client::{Client, envelope};
 use super::common::json;
 use super::common::server::TestServer;
 use super::common::status;
@@ -61,6 +61,19 @@ fn a_loss_is_told_before_the_last_position() {
     let position = stalled.slow.receive();
     assert_eq!(position["payload"], json!({"sessionId": "second-session", "seq": 2}));
     stalled.slow.ws.expect_close(4509);
+}
+
+/// Nothing of a session comes behind the answer to its leave, losses included.
+#[test]
+fn a_loss_is_told_before_the_answer_to_a_leave() {
+    let server = start(ROOMY);
+    let mut stalled = Stalled::new_in(&server, "high", &["second-session"]);
+    stalled.publish(&[with(expiring("late", "normal"), "sessionId", "second-session")]);
+    expect_expired(&server, 1);
+    stalled.slow.send(&envelope("l1", "hashi:leave", json!({"sessionId": "second-session"})));
+    stalled.slow.receive_type("hashi:gap");
+    stalled.slow.receive_type("hashi:leave");
+    stalled.slow.expect_nothing();
 }
 
 /// Neighbours are one loss, others are told apart: what lies between arrives.
