@@ -1,6 +1,7 @@
 //! Admission: authentication, what a client goes on with, and the welcome.
 
 use super::Core;
+use super::ending::Ending;
 use super::protocol::TOO_MANY_SESSIONS;
 use crate::auth::{Identity, Principal};
 use crate::config::limits::{RECONNECT_MAX_MS, RECONNECT_MIN_MS};
@@ -69,7 +70,7 @@ impl Core {
                 self.metrics.authentication_failures += 1;
                 self.delivery.totals.errors[error.code as usize] += 1;
                 self.send_failure(slot, envelope.id, &error);
-                self.finish(slot, Close::of_authentication(error.code));
+                self.end(slot, Ending::Close(Close::of_authentication(error.code)));
             }
         }
         Ok(())
@@ -191,7 +192,7 @@ impl Core {
     /// them. Whoever asks for another's, or for one that nobody knows, gets nothing. What it has not confirmed comes out.
     fn take_over(&mut self, slot: u32, personal: SessionId, connection_id: u128) -> Vec<Due> {
         if let Some(old) = self.find_open(personal, connection_id).filter(|&old| old != slot) {
-            self.close(old, Close::TAKEN_OVER);
+            self.end(old, Ending::Close(Close::TAKEN_OVER));
         }
         let tables = &mut self.delivery.tables;
         let Some(departure) = tables.departed.take(connection_id, personal) else {

@@ -1,14 +1,13 @@
-//! Ending rows: closing handshakes, and the one place where rows are freed.
+//! Rows on their way out: what a closing row does next, what it leaves behind, and the one place where rows are freed.
+//! What one is still told before that stands in `ending`.
 
 use super::net::{Clock, Net};
 use super::{Core, Reactor};
 use crate::config::limits::{FLUSH_DEADLINE_MS, LINGER_MS};
-use crate::message::{Close, Priority};
+use crate::message::Close;
 use crate::tables::State;
 use crate::tables::connections::{Closing, NEVER, key_of};
 use crate::tables::departed::Departure;
-use crate::wire::events;
-use crate::wire::websocket::{Violation, write_close};
 
 /// What a closing row that has written everything does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,74 +19,12 @@ pub(super) enum Next {
 }
 
 impl Core {
-    /// Begins to close a WebSocket: answers that are queued still go out, then the close frame.
-    pub(super) fn close(&mut self, slot: u32, close: Close) {
-        self.tell_positions(slot);
-        self.keep_high(slot);
-        self.finish(slot, close);
-    }
-
-    /// Fails a WebSocket (RFC 6455 section 7.1.7): nothing more that the peer sends is looked at.
-    pub(super) fn fail(&mut self, slot: u32, violation: Violation) {
-        self.keep_high(slot);
-        self.push_close(slot, violation.close_code(), violation.reason());
-        self.linger(slot, true);
-    }
-
-    /// Forgets what is queued for a row that is closing, but for what is `high` and the gaps that are told before it.
-    pub(super) fn keep_high(&mut self, slot: u32) {
-        self.delivery.pay_gaps(slot);
-        self.forget_queued(slot, &[Priority::Normal, Priority::Low]);
-    }
-
-    /// Forgets what is queued of these priorities, and all that is owed.
-    pub(super) fn forget_queued(&mut self, slot: u32, priorities: &[Priority]) {
-        self.delivery.tables.outputs.forget(slot, priorities, &mut self.delivery.tables.messages);
-    }
-
-    /// Queues the close frame behind what is queued, and ends the row's part in everything else.
-    pub(super) fn finish(&mut self, slot: u32, close: Close) {
-        self.push_close(slot, close.code, close.reason);
-        self.linger(slot, self.is_stream(slot));
-    }
-
-    fn push_close(&mut self, slot: u32, code: u16, reason: &str) {
-        self.metrics.closed_by_server += 1;
-        log::debug!(
-            "closing connection={:032x} code={code} reason={reason:?}",
-            self.delivery.tables.connections.profile(slot).connection_id
-        );
-        let mut bytes = Vec::with_capacity(64);
-        if self.is_stream(slot) {
-            events::write_close(&mut bytes, code, reason);
-        } else {
-            write_close(&mut bytes, code, reason);
-        }
-        self.delivery.push_raw(slot, &bytes);
-    }
-
-    /// Whether the row is a stream of events, from which nothing more comes.
-    fn is_stream(&self, slot: u32) -> bool {
-        self.delivery.tables.outputs.is_stream(slot)
-    }
-
-    /// The server drains: lets what is queued go out, and closes after it. The row takes part in nothing from now on.
-    pub(super) fn flush_and_close(&mut self, slot: u32) {
-        self.tell_positions(slot);
-        if self.delivery.tables.outputs.is_idle(slot) {
-            self.finish(slot, Close::DRAINING);
-            return;
-        }
-        self.linger(slot, self.is_stream(slot));
-        self.delivery.tables.connections.profile_mut(slot).closing.after_flush = true;
-    }
-
     /// All that a closing row had queued is written: what comes next?
     pub(super) fn advance_closing(&mut self, slot: u32) -> Next {
         let closing = &mut self.delivery.tables.connections.profile_mut(slot).closing;
         let peer_done = closing.peer_done;
         if std::mem::take(&mut closing.after_flush) {
-            self.push_close(slot, Close::DRAINING.code, Close::DRAINING.reason);
+            self.push_close(slot, Close::DRAINING);
             return Next::Wait;
         }
         let shuts = peer_done && !closing.is_shut;

@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, IoSlice};
 
 use super::arrays::{ArrayFrame, leading_messages};
 use super::close::Next;
+use super::ending::Ending;
 use super::net::{Clock, Net};
 use super::turns::Turn;
 use super::{Core, Reactor};
@@ -257,7 +258,7 @@ impl Core {
         let limits =
             QueueLimits { messages: self.config.queue_messages as usize, bytes: u64::from(self.config.queue_bytes) };
         if self.delivery.enforce_queue_limits(slot, limits) == Verdict::TooSlow {
-            self.close_slow(slot);
+            self.end(slot, Ending::Slow);
         }
     }
 

@@ -4,10 +4,11 @@
 //! A row has one timer for all its deadlines. It is armed for the earliest; what was put off meanwhile is seen when it
 //! fires, and the timer is armed again.
 
+use super::ending::Ending;
 use super::net::{Clock, Net};
 use super::{Core, Reactor};
-use crate::config::limits::{FRAGMENTED_DEADLINE_MS, LINGER_MS, TIMERS_PER_TICK};
-use crate::message::{Close, ErrorCode, MessageType, Priority, ProtocolError};
+use crate::config::limits::{FRAGMENTED_DEADLINE_MS, TIMERS_PER_TICK};
+use crate::message::{Close, ErrorCode, MessageType, ProtocolError};
 use crate::rest::problem;
 use crate::tables::State;
 use crate::tables::connections::NEVER;
@@ -88,7 +89,7 @@ impl Core {
         } else if times.blocked_since_ms.saturating_add(self.config.slow_ms) <= now_ms {
             self.give_up_slow(slot, state);
         } else if self.fragment_deadline_ms(slot) <= now_ms {
-            self.fail(slot, Violation::Policy("message not finished in time"));
+            self.end(slot, Ending::Violation(Violation::Policy("message not finished in time")));
         } else if times.heartbeat_ms <= now_ms && state == State::Events {
             self.comment(slot, now_ms);
         } else if times.heartbeat_ms <= now_ms {
@@ -100,8 +101,8 @@ impl Core {
         match state {
             State::Http if self.stop_waiting(slot) => {}
             State::Http => self.miss_request(slot),
-            State::Joining => self.close(slot, Close::NOT_AUTHENTICATED),
-            State::Open | State::Events | State::Echo => self.flush_and_close(slot),
+            State::Joining => self.end(slot, Ending::Close(Close::NOT_AUTHENTICATED)),
+            State::Open | State::Events | State::Echo => self.end(slot, Ending::Flush),
             State::Poll => self.end_poll(slot),
             State::Closing | State::Free => self.doom(slot),
         }
@@ -122,18 +123,9 @@ impl Core {
     /// The socket took nothing for too long.
     fn give_up_slow(&mut self, slot: u32, state: State) {
         match state {
-            State::Open | State::Events => self.close_slow(slot),
+            State::Open | State::Events => self.end(slot, Ending::Slow),
             _ => self.doom(slot),
         }
-    }
-
-    /// A consumer that is too slow: it is told, if it ever reads again.
-    pub(super) fn close_slow(&mut self, slot: u32) {
-        self.forget_queued(slot, &Priority::ALL);
-        self.finish(slot, Close::SLOW_CONSUMER);
-        let times = &mut self.delivery.tables.connections.times[slot as usize];
-        (times.blocked_since_ms, times.deadline_ms) = (NEVER, self.delivery.now.ms() + LINGER_MS);
-        self.arm(slot);
     }
 
     /// Sends a ping, or finds that the last one was not answered.
@@ -149,7 +141,7 @@ impl Core {
                 return;
             }
             if input.awaits_pong {
-                self.close(slot, Close::HEARTBEAT_MISSED);
+                self.end(slot, Ending::Close(Close::HEARTBEAT_MISSED));
                 return;
             }
             // The next ping is due one interval after the last one.

@@ -9,6 +9,7 @@ mod arrays;
 mod close;
 mod complete;
 mod drain;
+mod ending;
 mod events;
 mod expire;
 mod http;

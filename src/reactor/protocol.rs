@@ -1,6 +1,7 @@
 //! Messages of WebSocket rows: the system's own are answered here, the application's go on to `handlers::submit`.
 
 use super::Core;
+use super::ending::Ending;
 use crate::auth::Principal;
 use crate::config::limits::{BAD_MESSAGE_WINDOW_MS, BAD_MESSAGES_MAX, BYTES_PER_WORK, WORK_PER_MESSAGE};
 use crate::delivery::{Answer, Author, Resumed};
@@ -26,7 +27,7 @@ impl Core {
                 Ok(()) => return,
                 Err(error) => (error, envelope.id.map(str::to_owned)),
             },
-            Err(DecodeError::InvalidUtf8) => return self.fail(slot, Violation::InvalidUtf8),
+            Err(DecodeError::InvalidUtf8) => return self.end(slot, Ending::Violation(Violation::InvalidUtf8)),
             Err(DecodeError::Rejected { error, reply_to }) => (error, reply_to),
         };
         self.delivery.send_error(slot, reply_to.as_deref(), &error);
@@ -70,7 +71,7 @@ impl Core {
         }
         profile.bad_messages += 1;
         if profile.bad_messages > BAD_MESSAGES_MAX {
-            self.close(slot, Close::TOO_MANY_ERRORS);
+            self.end(slot, Ending::Close(Close::TOO_MANY_ERRORS));
         }
     }
 

@@ -5,6 +5,7 @@
 
 use std::io::ErrorKind;
 
+use super::ending::Ending;
 use super::net::{Clock, Net};
 use super::turns::Turn;
 use super::{Core, Reactor};
@@ -234,7 +235,7 @@ impl Core {
         }
         match tables.connections.state(slot) {
             State::Joining | State::Open | State::Echo => {
-                self.close(slot, Close::OVERLOADED);
+                self.end(slot, Ending::Close(Close::OVERLOADED));
                 self.end_input(slot);
             }
             State::Http | State::Poll => self.refuse_request(slot),

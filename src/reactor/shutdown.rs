@@ -2,6 +2,7 @@
 //! is over.
 
 use super::Core;
+use super::ending::Ending;
 use crate::config::limits::DRAIN_CLOSES_PERCENT;
 use crate::message::{Close, MessageType};
 use crate::tables::State;
@@ -36,7 +37,7 @@ impl Core {
                     self.send_plain(slot, MessageType::DRAIN, payload.as_bytes());
                     self.close_at(slot, after_ms);
                 }
-                State::Joining | State::Echo => self.finish(slot, Close::DRAINING),
+                State::Joining | State::Echo => self.end(slot, Ending::Close(Close::DRAINING)),
                 State::Poll => self.end_poll(slot),
                 State::Http | State::Closing | State::Free => {}
             }

@@ -3,12 +3,13 @@
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::Core;
+use super::ending::Ending;
 use super::read::Step;
 use crate::config::limits::{PING_BURST, PINGS_PER_SECOND, WORK_PER_FRAME};
 use crate::message::{Close, Decoder};
 use crate::tables::State;
 use crate::wire::assembly::{self, Event, Limits, Payload};
-use crate::wire::websocket::{SERVER_HEADER_BYTES_MAX, Violation, parse_close, write_close, write_frame};
+use crate::wire::websocket::{SERVER_HEADER_BYTES_MAX, Violation, parse_close, write_frame};
 
 impl Core {
     /// Takes one frame, or part of one.
@@ -26,7 +27,7 @@ impl Core {
                 Step::Took(step.consumed)
             }
             Err(violation) => {
-                self.fail(slot, violation);
+                self.end(slot, Ending::Violation(violation));
                 Step::Took(bytes.len())
             }
         }
@@ -63,7 +64,9 @@ impl Core {
             Event::Binary(_) => {} // refused at its header
             Event::Ping(range) => self.pong(slot, &bytes[range]),
             Event::Pong => {}
-            Event::Close(range) => self.answer_close(slot, &bytes[range]),
+            Event::Close(range) => {
+                self.end(slot, parse_close(&bytes[range]).map_or_else(Ending::Violation, Ending::Answer));
+            }
         }
     }
 
@@ -71,7 +74,7 @@ impl Core {
         let text = payload_bytes(payload, bytes);
         // Assembled text was checked as it came.
         if matches!(payload, Payload::Here(_)) && simdutf8::basic::from_utf8(text).is_err() {
-            self.fail(slot, Violation::InvalidUtf8);
+            self.end(slot, Ending::Violation(Violation::InvalidUtf8));
             return;
         }
         self.echo(slot, Data::Text, text);
@@ -81,14 +84,14 @@ impl Core {
         let mut frame = Vec::with_capacity(payload.len() + SERVER_HEADER_BYTES_MAX);
         write_frame(&mut frame, OpCode::Data(kind), payload);
         if self.delivery.push_large(slot, &frame).is_err() {
-            self.close(slot, Close::OVERLOADED);
+            self.end(slot, Ending::Close(Close::OVERLOADED));
         }
     }
 
     /// One pong for each ping, with its payload; too many pings end the connection.
     fn pong(&mut self, slot: u32, payload: &[u8]) {
         if !self.may_ping(slot) {
-            self.fail(slot, Violation::Policy("too many pings"));
+            self.end(slot, Ending::Violation(Violation::Policy("too many pings")));
             return;
         }
         let mut frame = Vec::with_capacity(payload.len() + 2);
@@ -112,23 +115,6 @@ impl Core {
                 true
             }
             None => false,
-        }
-    }
-
-    /// The peer closes: it gets its code back (RFC 6455 section 5.5.1), and our side is shut.
-    fn answer_close(&mut self, slot: u32, body: &[u8]) {
-        match parse_close(body) {
-            Ok(code) => {
-                self.keep_high(slot);
-                let mut frame = Vec::with_capacity(4);
-                match code {
-                    Some(code) => write_close(&mut frame, code, ""),
-                    None => write_frame(&mut frame, OpCode::Control(Control::Close), b""),
-                }
-                self.delivery.push_raw(slot, &frame);
-                self.linger(slot, true);
-            }
-            Err(violation) => self.fail(slot, violation),
         }
     }
 
