@@ -118,8 +118,7 @@ const fn is_over(count: usize, bytes: u64, limits: QueueLimits) -> bool {
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::delivery::{Author, Publication};
-    use crate::message::Guarantee;
+    use crate::delivery::Publication;
     use crate::tables::SessionId;
     use crate::tables::batch::Batch;
 
@@ -142,35 +141,12 @@ mod tests {
         }
 
         fn publish(&mut self, priority: Priority, key: Option<&str>, payload: &[u8]) {
-            let publication = Publication {
-                id: "m",
-                kind: "t",
-                priority,
-                from: Author::Server,
-                key,
-                reply_to: None,
-                meta: None,
-                expires_in_ms: None,
-                guarantee: Guarantee::Once,
-                payload,
-            };
+            let publication = Publication { key, ..Publication::plain(priority, payload) };
             self.delivery.publish(self.session, None, &publication).unwrap();
         }
 
         fn direct(&mut self, priority: Priority, payload: &[u8]) {
-            let publication = Publication {
-                id: "m",
-                kind: "t",
-                priority,
-                from: Author::Server,
-                key: None,
-                reply_to: None,
-                meta: None,
-                expires_in_ms: None,
-                guarantee: Guarantee::Once,
-                payload,
-            };
-            self.delivery.send_direct(0, &publication).unwrap();
+            self.delivery.send_direct(0, &Publication::plain(priority, payload)).unwrap();
         }
 
         /// What is queued, as the text of its payloads, and the gap's payload in front if one is owed.

@@ -85,7 +85,7 @@ const fn is_for(reader: u64, hidden_from: u64) -> bool {
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::delivery::{Author, Publication};
+    use crate::delivery::Publication;
     use crate::message::Priority;
 
     fn publish(delivery: &mut Delivery, session: SessionId, payload: &[u8], priority: Priority) {
@@ -99,18 +99,7 @@ mod tests {
         priority: Priority,
         expires_in_ms: Option<u64>,
     ) {
-        let publication = Publication {
-            id: "m",
-            kind: "t",
-            priority,
-            from: Author::Server,
-            key: None,
-            reply_to: None,
-            meta: None,
-            expires_in_ms,
-            guarantee: crate::message::Guarantee::Once,
-            payload,
-        };
+        let publication = Publication { expires_in_ms, ..Publication::plain(priority, payload) };
         delivery.publish(session, None, &publication).unwrap();
     }
 

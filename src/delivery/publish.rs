@@ -66,6 +66,25 @@ impl Publication<'_> {
     }
 }
 
+#[cfg(test)]
+impl<'a> Publication<'a> {
+    /// The server's message with nothing that is optional.
+    pub(super) const fn plain(priority: Priority, payload: &'a [u8]) -> Self {
+        Self {
+            id: "m",
+            kind: "t",
+            priority,
+            from: Author::Server,
+            key: None,
+            reply_to: None,
+            meta: None,
+            expires_in_ms: None,
+            guarantee: Guarantee::Once,
+            payload,
+        }
+    }
+}
+
 /// Who does not get a publication: its sender's connection, where `echo` is false.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Exclusion {

@@ -200,10 +200,10 @@ impl Delivery {
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::delivery::{Author, Loss, Publication};
+    use crate::delivery::{Loss, Publication};
     use crate::message::Guarantee;
     use crate::message::system::Features;
-    use crate::tables::connections::{Address, Closing, Profile};
+    use crate::tables::connections::{Address, Profile};
     use crate::tables::in_flight::WriteTimes;
     use crate::tables::owed::Reason;
 
@@ -221,23 +221,9 @@ mod tests {
 
         /// A member that confirms.
         fn connect(&mut self, connection_id: u128) -> u32 {
-            let profile = Profile {
-                connection_id,
-                connected_unix_ms: 0,
-                connected_ms: 0,
-                address: Address { ip: [0; 16], port: 1 },
-                personal: None,
-                is_service: false,
-                features: Features { ack: true, ..Features::default() },
-                echo: true,
-                bad_messages: 0,
-                bad_since_ms: 0,
-                ping_tokens: 0,
-                ping_reckoned_ms: 0,
-                closing: Closing::default(),
-                is_kept: false,
-                pending_answers: 0,
-            };
+            let features = Features { ack: true, ..Features::default() };
+            let address = Address { ip: [0; 16], port: 1 };
+            let profile = Profile { features, ..Profile::new(connection_id, address, 0, 0) };
             let slot = self.delivery.tables.connections.insert(profile, 0).slot();
             self.delivery.tables.outputs.open(slot);
             self.delivery.tables.sessions.join(slot, self.session);
@@ -246,18 +232,8 @@ mod tests {
 
         /// Publishes, and writes the copy of `slot`.
         fn publish_and_write(&mut self, slot: u32, id: &str) {
-            let publication = Publication {
-                id,
-                kind: "t",
-                priority: Priority::Normal,
-                from: Author::Server,
-                key: None,
-                reply_to: None,
-                meta: None,
-                expires_in_ms: None,
-                guarantee: Guarantee::Retried,
-                payload: b"1",
-            };
+            let guarantee = Guarantee::Retried;
+            let publication = Publication { id, guarantee, ..Publication::plain(Priority::Normal, b"1") };
             self.delivery.publish(self.session, None, &publication).unwrap();
             let receiver = (self.delivery.receiver_of(slot), slot);
             let tables = &mut self.delivery.tables;

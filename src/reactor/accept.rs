@@ -5,14 +5,13 @@ use std::io::ErrorKind;
 use super::net::{Clock, Net};
 use super::{Core, Reactor};
 use crate::config::limits::{
-    ACCEPT_ERRORS_MAX, ACCEPT_PAUSE_MS, ACCEPTS_PER_TICK, HEAD_DEADLINE_MS, HTTP_SOCKETS, PING_BURST,
-    UNAUTHENTICATED_GRACE_MS, WARN_CONNECTIONS_PERCENT, WORK_PER_ACCEPT,
+    ACCEPT_ERRORS_MAX, ACCEPT_PAUSE_MS, ACCEPTS_PER_TICK, HEAD_DEADLINE_MS, HTTP_SOCKETS, UNAUTHENTICATED_GRACE_MS,
+    WARN_CONNECTIONS_PERCENT, WORK_PER_ACCEPT,
 };
 use crate::delivery::OVERLOADED;
-use crate::message::system::Features;
 use crate::rest::refusal;
 use crate::tables::State;
-use crate::tables::connections::{Address, Closing, Profile};
+use crate::tables::connections::{Address, Profile};
 
 /// Errors that mean: no file descriptor is left (`EMFILE`, `ENFILE`), or no memory for one (`ENOBUFS`, `ENOMEM`).
 const OUT_OF_DESCRIPTORS: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
@@ -86,23 +85,8 @@ impl<N: Net, C: Clock> Reactor<N, C> {
 impl Core {
     fn insert_row(&mut self, address: Address) -> u32 {
         let now_ms = self.now_ms();
-        let profile = Profile {
-            connection_id: self.delivery.random_u128(),
-            connected_unix_ms: self.delivery.now.unix_ms,
-            connected_ms: now_ms,
-            address,
-            personal: None,
-            is_service: false,
-            features: Features::default(),
-            echo: true,
-            bad_messages: 0,
-            bad_since_ms: now_ms,
-            ping_tokens: PING_BURST,
-            ping_reckoned_ms: now_ms,
-            closing: Closing::default(),
-            is_kept: false,
-            pending_answers: 0,
-        };
+        let (connection_id, unix_ms) = (self.delivery.random_u128(), self.delivery.now.unix_ms);
+        let profile = Profile::new(connection_id, address, now_ms, unix_ms);
         let slot = self.delivery.tables.connections.insert(profile, now_ms + HEAD_DEADLINE_MS).slot();
         self.delivery.tables.outputs.open(slot);
         self.arm(slot);

@@ -5,6 +5,7 @@ use rustc_hash::FxHashMap;
 use slab::Slab;
 
 use super::{ConnId, SessionId};
+use crate::config::limits::PING_BURST;
 use crate::message::system::Features;
 use crate::wire::assembly::Assembly;
 use crate::wire::http_body::BodyDecoder;
@@ -163,6 +164,29 @@ pub struct Profile {
     pub is_kept: bool,
     /// Requests whose answers are not written; HTTP only.
     pub pending_answers: u32,
+}
+
+impl Profile {
+    /// Of a connection that was just accepted, at `connected_ms` of the loop and `connected_unix_ms` of the wall clock.
+    pub fn new(connection_id: u128, address: Address, connected_ms: u64, connected_unix_ms: u64) -> Self {
+        Self {
+            connection_id,
+            connected_unix_ms,
+            connected_ms,
+            address,
+            personal: None,
+            is_service: false,
+            features: Features::default(),
+            echo: true,
+            bad_messages: 0,
+            bad_since_ms: connected_ms,
+            ping_tokens: PING_BURST,
+            ping_reckoned_ms: connected_ms,
+            closing: Closing::default(),
+            is_kept: false,
+            pending_answers: 0,
+        }
+    }
 }
 
 /// A peer's address: 16 bytes (IPv4 mapped) and a port.
@@ -394,24 +418,8 @@ const UNUSED: Times = Times { activity_ms: 0, deadline_ms: NEVER, heartbeat_ms: 
 mod tests {
     use super::*;
 
-    pub(crate) fn profile() -> Profile {
-        Profile {
-            connection_id: 1,
-            connected_unix_ms: 0,
-            connected_ms: 0,
-            address: Address { ip: [0; 16], port: 0 },
-            personal: None,
-            is_service: false,
-            features: Features::default(),
-            echo: true,
-            bad_messages: 0,
-            bad_since_ms: 0,
-            ping_tokens: 0,
-            ping_reckoned_ms: 0,
-            closing: Closing::default(),
-            is_kept: false,
-            pending_answers: 0,
-        }
+    fn profile() -> Profile {
+        Profile::new(1, Address { ip: [0; 16], port: 0 }, 0, 0)
     }
 
     #[test]
