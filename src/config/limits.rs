@@ -113,9 +113,12 @@ pub const POLL_BYTES_MAX: usize = 256 * 1024;
 pub const POLLS_PER_TICK_MIN: usize = 4;
 /// A ticket must be used within this, in milliseconds.
 pub const TICKET_OPEN_MS: u64 = 60_000;
-/// A ticket that was used is valid so long, in milliseconds: a day, as tokens of development mode have no end.
+/// A ticket that was used, and that no connection holds, is valid so long after its last use, in milliseconds: who
+/// comes back later asks for another.
+pub const TICKET_IDLE_MS: u64 = 10 * 60_000;
+/// No ticket is valid longer than this, in milliseconds: a day, as tokens of development mode have no end.
 pub const TICKET_LIFE_MS: u64 = 24 * 3_600_000;
-/// Tickets of one user; the newest replaces the oldest.
+/// Tickets of one user that no connection holds; the newest replaces the oldest.
 pub const TICKETS_PER_USER_MAX: usize = 16;
 
 /// Copies of reliable messages that wait to be confirmed, over all receivers: a message to more of them than there is room
@@ -250,7 +253,7 @@ pub const FREE_BYTES_KEPT: usize = 8 * 1024 * 1024;
 const _: () = assert!(IN_FLIGHT_PER_RECEIVER_MAX <= IN_FLIGHT_MAX);
 const _: () = assert!(BATCH_BYTES >= GATHER_BYTES_MAX);
 const _: () = assert!(BATCH_BYTES <= DRAIN_BYTES_PER_TICK);
-const _: () = assert!(TICKET_OPEN_MS <= TICKET_LIFE_MS);
+const _: () = assert!(TICKET_OPEN_MS <= TICKET_IDLE_MS && TICKET_IDLE_MS <= TICKET_LIFE_MS);
 const _: () = assert!(WORK_PER_ROW <= WORK_PER_TICK);
 const _: () = assert!(READ_BUFFER_BYTES <= READ_BYTES_PER_TICK);
 const _: () = assert!(WHEEL_BUCKETS.is_power_of_two());

@@ -96,6 +96,12 @@ fn counters(o: Overview<'_>) -> Vec<Counter> {
         ("polls", "hashi_polls_total", "Polls answered.", d.polls),
         ("polled", "hashi_messages_polled_total", "Messages given to polls.", d.polled),
         ("tickets", "hashi_tickets_made_total", "Tickets made.", d.tickets),
+        (
+            "ticketsReplaced",
+            "hashi_tickets_replaced_total",
+            "Tickets that newer ones replaced before their time.",
+            o.delivery.tables.tickets.replaced(),
+        ),
         ("catchUps", "hashi_catch_ups_total", "Rows that fell behind.", d.catch_ups),
         ("resumed", "hashi_resumed_total", "Sessions in which a client went on where it had left off.", d.resumed),
         ("takeovers", "hashi_takeovers_total", "Connections that a client's next one went on for.", m.takeovers),

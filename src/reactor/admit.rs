@@ -10,11 +10,12 @@ use crate::message::encode::{write_json_string, write_number};
 use crate::message::system::{Authentication, BAD_TOKEN, Features, Resume, parse_authentication};
 use crate::message::timestamp::format_timestamp;
 use crate::message::{Close, Envelope, ErrorCode, MessageType, ProtocolError};
-use crate::rest::listen::{bound_session, redeem};
+use crate::rest::listen::bound_session;
 use crate::tables::connections::NEVER;
 use crate::tables::in_flight::Due;
 use crate::tables::owed::Reason;
 use crate::tables::sessions::PERSONAL_PREFIX;
+use crate::tables::tickets::Bearer;
 use crate::tables::{SessionId, State};
 
 /// The version of the protocol that a welcome names.
@@ -23,7 +24,7 @@ const PROTOCOL_VERSION: u64 = 1;
 /// What shows who somebody is. Never logged.
 enum Credential {
     Token(String),
-    Ticket(u128),
+    Ticket(Bearer),
 }
 
 /// What a new connection is told.
@@ -78,9 +79,13 @@ impl Core {
 
     /// The token, or the ticket that the upgrade came with.
     fn credential(&mut self, slot: u32, request: &mut Authentication) -> Result<Credential, ProtocolError> {
-        match (request.token.take(), self.delivery.tables.tickets.take_held(slot)) {
-            (Some(token), _) => Ok(Credential::Token(token)),
-            (None, Some(code)) => Ok(Credential::Ticket(code)),
+        let (now_ms, tickets) = (self.now_ms(), &mut self.delivery.tables.tickets);
+        match (request.token.take(), tickets.bearer_of(slot)) {
+            (Some(token), _) => {
+                tickets.release(slot, now_ms);
+                Ok(Credential::Token(token))
+            }
+            (None, Some(bearer)) => Ok(Credential::Ticket(bearer.clone())),
             (None, None) => Err(BAD_TOKEN),
         }
     }
@@ -97,8 +102,7 @@ impl Core {
         }
         let identity = match credential {
             Credential::Token(token) => self.policy.authenticate(&token)?,
-            Credential::Ticket(code) => {
-                let bearer = redeem(&mut self.delivery, code)?;
+            Credential::Ticket(bearer) => {
                 request.session_id = Some(bound_session(&bearer, request.session_id.take())?);
                 Identity { user_id: bearer.user_id, is_service: bearer.is_service }
             }

@@ -75,7 +75,7 @@ impl Core {
         let now_ms = self.now_ms();
         let tables = &mut self.delivery.tables;
         tables.polls.remove(slot);
-        tables.tickets.take_held(slot);
+        tables.tickets.release(slot, now_ms);
         if tables.connections.state(slot).is_open() {
             let profile = tables.connections.profile(slot);
             let personal = profile.personal.expect("ok because an open row has a user");

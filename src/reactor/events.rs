@@ -99,6 +99,10 @@ impl Core {
     }
 
     fn enter_stream(&mut self, slot: u32, listener: Listener) -> Result<(Welcome, Vec<Due>), ProtocolError> {
+        if let Some(code) = listener.ticket {
+            let now_ms = self.now_ms();
+            self.delivery.tables.tickets.hold(slot, code, now_ms);
+        }
         let resumes = listener.claims.is_some() || listener.connection_id.is_some();
         let resume = resumes
             .then(|| Resume { positions: listener.claims.unwrap_or_default(), connection_id: listener.connection_id });

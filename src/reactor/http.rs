@@ -271,7 +271,8 @@ impl Core {
             return self.respond_and_close(slot, response, head_only);
         }
         if let Some(code) = ticket.filter(|_| !is_echo) {
-            self.delivery.tables.tickets.hold(slot, code);
+            let now_ms = self.now_ms();
+            self.delivery.tables.tickets.hold(slot, code, now_ms);
         }
         let protocol = upgrade.protocols().find(|offered| SUBPROTOCOLS.contains(offered)).filter(|_| !is_echo);
         let mut answer = Vec::with_capacity(160);
@@ -291,7 +292,7 @@ impl Core {
         Ok(())
     }
 
-    /// A ticket counts as used once the connection authenticates; one that is void is told at once.
+    /// A ticket that is void is told at once.
     fn check_ticket(&self, head: &Head<'_>) -> Result<Option<u128>, ProtocolError> {
         let code = rest::listen::ticket_of(head)?;
         code.map(|code| rest::listen::check(&self.delivery, code).map(|()| code)).transpose()

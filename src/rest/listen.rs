@@ -29,8 +29,8 @@ pub struct Listener {
     pub identity: Identity,
     /// The session it wants to be in, besides the personal one.
     pub session_id: Option<String>,
-    /// Whether it may be in no other, as it came with a ticket for this one.
-    pub is_bound: bool,
+    /// The ticket that it came with: it may be in no other session then.
+    pub ticket: Option<u128>,
     /// What it asked for.
     pub features: Features,
     /// Where it stands in its sessions, if it says so.
@@ -68,20 +68,20 @@ pub fn check_listener(services: &Services<'_>, head: &Head<'_>) -> Result<(), Pr
 /// As [`check_listener`], and `session_forbidden`.
 pub fn listener(services: &mut Services<'_>, head: &Head<'_>) -> Result<Listener, ProtocolError> {
     let asked = session_of(head)?;
-    let (identity, session_id, is_bound) = if access::has_token(head) {
-        (access::authenticate(services.policy, head)?, asked, false)
+    let (identity, session_id, ticket) = if access::has_token(head) {
+        (access::authenticate(services.policy, head)?, asked, None)
     } else {
         let code = ticket_of(head)?.ok_or(ErrorCode::AuthenticationRequired)?;
         let bearer = redeem(services.delivery, code)?;
         let session_id = bound_session(&bearer, asked)?;
-        (Identity { user_id: bearer.user_id, is_service: bearer.is_service }, Some(session_id), true)
+        (Identity { user_id: bearer.user_id, is_service: bearer.is_service }, Some(session_id), Some(code))
     };
     let names = member(head, "features")?.unwrap_or_default();
     let connection_id = member(head, "connectionId")?;
     let connection_id = connection_id.map(|text| parse_connection_id(&text).ok_or(BAD_CONNECTION)).transpose()?;
     // Events are one message each: there is nothing to put into arrays.
     let features = Features { batch: false, ..Features::from_names(names.split(',')) };
-    let mut listener = Listener { identity, session_id, is_bound, features, claims: None, connection_id };
+    let mut listener = Listener { identity, session_id, ticket, features, claims: None, connection_id };
     listener.claims = claims(head, &listener.personal())?;
     Ok(listener)
 }

@@ -93,7 +93,7 @@ fn names(services: &Services<'_>, listener: &Listener) -> Result<Vec<String>, Pr
     if !names.iter().all(|name| may_join(name)) {
         return Err(ErrorCode::SessionForbidden.into());
     }
-    if !listener.is_bound {
+    if listener.ticket.is_none() {
         for (name, _) in listener.claims.as_deref().unwrap_or_default() {
             let is_open = is_session_name(name) && may_join(name);
             if is_open && !names.contains(name) && names.len() < services.config.sessions_per_connection as usize {

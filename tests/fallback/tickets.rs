@@ -111,6 +111,20 @@ fn a_ticket_is_made_only_for_a_session_that_its_user_may_join() {
     assert!(json::find(&problem, "offset").is_some());
 }
 
+#[test]
+fn whoever_asks_for_many_tickets_takes_none_from_others() {
+    let server = TestServer::spawn_process(&[("WEBSOCKET_MAX_CONNECTIONS", "2")]);
+    let other = ticket(&server, "user-2");
+    let stream = open(&server, &format!("ticket={other}"));
+    let many: Vec<String> = (0..20).map(|_| ticket(&server, "user-1")).collect();
+    let third = ticket(&server, "user-3");
+    drop(stream);
+    for ticket in [&other, &many[19], &third] {
+        let answer = get(&server, &format!("/ws-api/poll?ticket={ticket}"));
+        assert_eq!(answer.status, 200);
+    }
+}
+
 /// Neither tickets nor tokens stand in the log.
 #[test]
 fn tickets_are_not_logged() {
