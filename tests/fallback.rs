@@ -21,6 +21,8 @@ mod stream;
 mod streams;
 #[path = "fallback/switching.rs"]
 mod switching;
+#[path = "fallback/ticket_bounds.rs"]
+mod ticket_bounds;
 #[path = "fallback/tickets.rs"]
 mod tickets;
 

@@ -104,7 +104,7 @@ impl Core {
             Credential::Token(token) => self.policy.authenticate(&token)?,
             Credential::Ticket(bearer) => {
                 request.session_id = Some(bound_session(&bearer, request.session_id.take())?);
-                Identity { user_id: bearer.user_id, is_service: bearer.is_service }
+                Identity { user_id: bearer.user_id, is_service: false }
             }
         };
         self.enter(slot, State::Open, &identity, request)
@@ -127,7 +127,7 @@ impl Core {
         let personal = self.delivery.open_session(&format!("{PERSONAL_PREFIX}{}", identity.user_id))?;
         self.delivery.tables.sessions.join(slot, personal);
         let old = request.resume.as_ref().and_then(|resume| resume.connection_id);
-        let session = name.map(|name| self.open_named(name, personal, old)).transpose()?;
+        let session = name.map(|name| self.open_named(slot, name, personal, old)).transpose()?;
         // From here on nothing may fail: what is taken over cannot be given back.
         self.open_row(slot, state, personal, identity.is_service, request);
         let in_flight = old.map_or(Vec::new(), |connection_id| self.take_over(slot, personal, connection_id));
@@ -148,8 +148,14 @@ impl Core {
     }
 
     /// The session that a client names; there must be room for it beside those of the connection `old` that it goes on for.
-    fn open_named(&mut self, name: &str, personal: SessionId, old: Option<u128>) -> Result<SessionId, ProtocolError> {
-        let others = old.map_or(Vec::new(), |connection_id| self.sessions_to_take_over(personal, connection_id));
+    fn open_named(
+        &mut self,
+        slot: u32,
+        name: &str,
+        personal: SessionId,
+        old: Option<u128>,
+    ) -> Result<SessionId, ProtocolError> {
+        let others = old.map_or(Vec::new(), |connection_id| self.sessions_to_take_over(slot, personal, connection_id));
         let is_one_of_them = self.delivery.tables.sessions.find(name).is_some_and(|id| others.contains(&id));
         if !is_one_of_them && others.len() >= self.config.sessions_per_connection as usize {
             return Err(TOO_MANY_SESSIONS);
@@ -157,14 +163,15 @@ impl Core {
         self.delivery.open_session(name)
     }
 
-    /// The sessions of a connection of the user, living or ended, without the personal one.
-    fn sessions_to_take_over(&self, personal: SessionId, connection_id: u128) -> Vec<SessionId> {
+    /// The sessions of a connection of the user, living or ended, without the personal one and those not open to the row.
+    fn sessions_to_take_over(&self, slot: u32, personal: SessionId, connection_id: u128) -> Vec<SessionId> {
         let tables = &self.delivery.tables;
         let ids: Vec<SessionId> = match self.find_open(personal, connection_id) {
             Some(old) => tables.sessions.of_connection(old).filter(|&id| id != personal).collect(),
             None => tables.departed.sessions_of(connection_id, personal).to_vec(),
         };
-        ids.into_iter().filter(|&id| tables.sessions.is_alive(id)).collect()
+        let is_open = |id| tables.sessions.is_alive(id) && tables.tickets.allows(slot, tables.sessions.name(id));
+        ids.into_iter().filter(|&id| is_open(id)).collect()
     }
 
     /// The open row of a connection, if it is one of the user's.
@@ -218,7 +225,7 @@ impl Core {
         in_flight
     }
 
-    /// Again on a live connection: it refreshes the token, and nothing else may change.
+    /// Again on a live connection: it refreshes the token, or takes the place of a ticket. Nothing else may change.
     pub(super) fn authenticate_again(&mut self, slot: u32, envelope: &Envelope<'_>) -> Result<(), ProtocolError> {
         const OTHER_USER: ProtocolError =
             ProtocolError::bad_field("payload.token", "This connection belongs to another user.");
@@ -236,7 +243,9 @@ impl Core {
             return Err(OTHER_SESSION);
         }
         let default = sessions.default_of(slot);
+        let now_ms = self.now_ms();
         self.delivery.tables.connections.profile_mut(slot).is_service = identity.is_service;
+        self.delivery.tables.tickets.release(slot, now_ms);
         self.delivery.pay_gaps(slot);
         self.welcome(slot, envelope.id, default, None);
         Ok(())

@@ -79,6 +79,9 @@ impl Core {
         let connections = &self.delivery.tables.connections;
         let profile = connections.profile(slot);
         let is_service = profile.is_service;
+        if !self.is_within_ticket(slot, envelope) {
+            return Err(ErrorCode::SessionForbidden.into());
+        }
         let mailbox = connections.id(slot);
         let author = profile.personal.map_or(Author::Server, Author::Personal); // an open row has one
         let sender = Sender { author, is_service, row: Some(slot), mailbox, is_request_with_id: false };
@@ -91,6 +94,12 @@ impl Core {
             Outcome::Handled => {}
         }
         Ok(())
+    }
+
+    /// Whether the ticket that the connection was opened with, if it was, lets it publish there.
+    fn is_within_ticket(&self, slot: u32, envelope: &Envelope<'_>) -> bool {
+        let session_id = envelope.session_id.filter(|_| envelope.to.is_none());
+        session_id.is_none_or(|name| self.delivery.tables.tickets.allows(slot, name))
     }
 
     pub(super) fn user_id(&self, slot: u32) -> String {
@@ -152,7 +161,8 @@ impl Core {
     pub(super) fn join_session(&mut self, slot: u32, name: &str) -> Result<SessionId, ProtocolError> {
         let is_service = self.delivery.tables.connections.profile(slot).is_service;
         let user_id = self.user_id(slot);
-        if !self.policy.may_join(Principal { user_id: &user_id, is_service }, name) {
+        let is_open = self.delivery.tables.tickets.allows(slot, name);
+        if !is_open || !self.policy.may_join(Principal { user_id: &user_id, is_service }, name) {
             return Err(ErrorCode::SessionForbidden.into());
         }
         let sessions = &self.delivery.tables.sessions;

@@ -74,7 +74,7 @@ pub fn listener(services: &mut Services<'_>, head: &Head<'_>) -> Result<Listener
         let code = ticket_of(head)?.ok_or(ErrorCode::AuthenticationRequired)?;
         let bearer = redeem(services.delivery, code)?;
         let session_id = bound_session(&bearer, asked)?;
-        (Identity { user_id: bearer.user_id, is_service: bearer.is_service }, Some(session_id), Some(code))
+        (Identity { user_id: bearer.user_id, is_service: false }, Some(session_id), Some(code))
     };
     let names = member(head, "features")?.unwrap_or_default();
     let connection_id = member(head, "connectionId")?;

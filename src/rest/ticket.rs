@@ -16,7 +16,8 @@ struct Body {
     session_id: String,
 }
 
-/// Makes a ticket for the token's user and a session.
+/// Makes a ticket for the token's user and a session. It has no rights of a service, whoever asks: what stands in a query is
+/// seen by many.
 ///
 /// # Errors
 /// `bad_message`, `session_forbidden`.
@@ -29,13 +30,13 @@ pub fn make(
     decoder.validate(bytes).map_err(|error| body_error(error, bytes))?;
     let body: Option<Body> = serde_json::from_slice(bytes).ok();
     let session_id = body.map(|body| body.session_id).filter(|name| is_session_name(name)).ok_or(BAD_SESSION)?;
-    let Identity { user_id, is_service } = identity;
-    if !services.policy.may_join(Principal { user_id: &user_id, is_service }, &session_id) {
+    let user_id = identity.user_id;
+    if !services.policy.may_join(Principal { user_id: &user_id, is_service: false }, &session_id) {
         return Err(ErrorCode::SessionForbidden.into());
     }
     let delivery = &mut *services.delivery;
     let (code, now_ms) = (delivery.random_u128(), delivery.now.ms());
-    delivery.tables.tickets.insert(code, Bearer { user_id, is_service, session_id }, now_ms);
+    delivery.tables.tickets.insert(code, Bearer { user_id, session_id }, now_ms);
     delivery.totals.tickets += 1;
     let body = format!("{{\"ticket\":\"{code:032x}\",\"expiresInMs\":{TICKET_OPEN_MS}}}");
     Ok(Response::json(201, body.into_bytes()))

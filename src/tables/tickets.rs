@@ -15,13 +15,11 @@ use slab::Slab;
 use super::chains::{Chain, Links};
 use crate::config::limits::{TICKET_IDLE_MS, TICKET_LIFE_MS, TICKET_OPEN_MS, TICKETS_PER_USER_MAX};
 
-/// Whom a ticket stands for.
+/// Whom a ticket stands for. It has no rights of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bearer {
     /// The user's id.
     pub user_id: String,
-    /// Whether the user is a service.
-    pub is_service: bool,
     /// The session that the ticket is for.
     pub session_id: String,
 }
@@ -153,6 +151,11 @@ impl Tickets {
         self.by_row.get(&slot).map(|&at| &self.tickets[at as usize].bearer)
     }
 
+    /// Whether a connection may be in a session and publish to it, as far as its ticket goes, if it holds one.
+    pub fn allows(&self, slot: u32, session_id: &str) -> bool {
+        self.bearer_of(slot).is_none_or(|bearer| bearer.session_id == session_id)
+    }
+
     /// A connection ends, or has shown a token.
     pub fn release(&mut self, slot: u32, now_ms: u64) {
         let Some(at) = self.by_row.remove(&slot) else {
@@ -264,7 +267,7 @@ mod tests {
     }
 
     fn bearer(user_id: &str) -> Bearer {
-        Bearer { user_id: user_id.to_owned(), is_service: false, session_id: "s".to_owned() }
+        Bearer { user_id: user_id.to_owned(), session_id: "s".to_owned() }
     }
 
     #[test]
@@ -302,6 +305,7 @@ mod tests {
             tickets.invariants();
         }
         assert_eq!((tickets.bearer_of(7), tickets.find(1, TICKET_LIFE_MS)), (Some(&bearer("a")), None));
+        assert!(tickets.allows(7, "s") && !tickets.allows(7, "t") && tickets.allows(8, "t"));
         assert!(tickets.find(1, TICKET_LIFE_MS - 1).is_some() && tickets.find(8, TICKET_LIFE_MS).is_some());
         tickets.release(7, TICKET_LIFE_MS);
         tickets.invariants();

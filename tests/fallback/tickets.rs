@@ -18,8 +18,9 @@ fn ask(server: &TestServer, user: &str, body: &str) -> Response {
     http::request(server.address, "POST", "/ws-api/ticket", &headers, body.as_bytes())
 }
 
+/// A ticket for the session `s1`.
 #[track_caller]
-fn ticket(server: &TestServer, user: &str) -> String {
+pub fn ticket(server: &TestServer, user: &str) -> String {
     let response = ask(server, user, r#"{"sessionId":"s1"}"#);
     assert_eq!(response.status, 201);
     let ticket = response.json();
@@ -33,8 +34,9 @@ fn get(server: &TestServer, target: &str) -> Response {
     http::request(server.address, "GET", target, &[], b"")
 }
 
+/// A stream without `Authorization`.
 #[track_caller]
-fn open(server: &TestServer, query: &str) -> Stream {
+pub fn open(server: &TestServer, query: &str) -> Stream {
     let mut tcp = Tcp::connect(server.address);
     tcp.send(http::encode(server.address, "GET", &format!("/ws-api/events?{query}"), &[], b""));
     Stream::begin(tcp)
