@@ -144,15 +144,19 @@ impl Delivery {
 
     /// The row goes on for the connections of these keys: what they have not confirmed is now its own. It is judged once the
     /// row's positions are known.
-    pub fn adopt_in_flight(&mut self, slot: u32, keys: &[u64]) -> Vec<Due> {
+    pub fn adopt_in_flight(&mut self, slot: u32, keys: &[u64]) -> Vec<CopyKey> {
         let receiver = self.receiver_of(slot);
         keys.iter().flat_map(|&key| self.tables.in_flight.adopt(key, receiver, slot)).collect()
     }
 
-    /// Goes on with what the row has taken over, now that it is known from where its client resumes.
-    pub fn continue_in_flight(&mut self, slot: u32, copies: Vec<Due>, resumed: &[(SessionId, Resumed)]) {
+    /// Goes on with what the row has taken over, now that it is known from where its client resumes. What has ended since
+    /// is passed over.
+    pub fn continue_in_flight(&mut self, slot: u32, copies: &[CopyKey], resumed: &[(SessionId, Resumed)]) {
         let confirms = self.tables.connections.profile(slot).features.ack;
-        for copy in copies {
+        for &key in copies {
+            let Some(copy) = self.tables.in_flight.find(key) else {
+                continue;
+            };
             let judgement = self.judge(&copy, resumed);
             match judgement {
                 Judgement::Settled(verdict) => self.settle(copy.key, verdict),
@@ -248,7 +252,7 @@ mod tests {
             self.delivery.tables.in_flight.park(key);
             let new = self.connect(2);
             let copies = self.delivery.adopt_in_flight(new, &[key]);
-            self.delivery.continue_in_flight(new, copies, &[(self.session, resumed)]);
+            self.delivery.continue_in_flight(new, &copies, &[(self.session, resumed)]);
             self.delivery.tables.in_flight.invariants(&self.delivery.tables.messages);
             self.delivery.tables.outputs.len(new)
         }
@@ -268,6 +272,21 @@ mod tests {
         let totals = bench.delivery.tables.in_flight.totals;
         assert_eq!((totals.confirmed, queued), (1, 1), "m1 is confirmed, m2 sent again, m3 replayed");
         assert_eq!(bench.delivery.tables.in_flight.len(), 2);
+    }
+
+    #[test]
+    fn what_has_ended_since_it_was_taken_over_is_passed_over() {
+        let mut bench = Bench::new();
+        let old = bench.connect(1);
+        bench.publish_and_write(old, "m1");
+        let key = bench.delivery.receiver_of(old);
+        bench.delivery.tables.in_flight.park(key);
+        let new = bench.connect(2);
+        let copies = bench.delivery.adopt_in_flight(new, &[key]);
+        assert_eq!(bench.delivery.confirm(new, &["m1".to_owned()]), 0);
+        bench.delivery.continue_in_flight(new, &copies, &[]);
+        let in_flight = &bench.delivery.tables.in_flight;
+        assert_eq!((in_flight.totals.confirmed, in_flight.len(), bench.delivery.tables.outputs.len(new)), (1, 0, 0));
     }
 
     #[test]

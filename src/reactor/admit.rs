@@ -12,7 +12,7 @@ use crate::message::timestamp::format_timestamp;
 use crate::message::{Close, Envelope, ErrorCode, MessageType, ProtocolError};
 use crate::rest::listen::bound_session;
 use crate::tables::connections::NEVER;
-use crate::tables::in_flight::Due;
+use crate::tables::in_flight::CopyKey;
 use crate::tables::owed::Reason;
 use crate::tables::sessions::PERSONAL_PREFIX;
 use crate::tables::tickets::Bearer;
@@ -42,7 +42,7 @@ pub(super) struct Admitted {
     /// The session that it asked for.
     pub(super) session: Option<SessionId>,
     /// What the connection that it goes on for has not confirmed.
-    pub(super) in_flight: Vec<Due>,
+    pub(super) in_flight: Vec<CopyKey>,
 }
 
 /// What became of a client's claims.
@@ -65,7 +65,7 @@ impl Core {
                 for (name, loss) in recovery.losses {
                     self.delivery.send_gap(slot, &name, loss.range, loss.reason);
                 }
-                self.delivery.continue_in_flight(slot, in_flight, &recovery.resumed);
+                self.delivery.continue_in_flight(slot, &in_flight, &recovery.resumed);
             }
             Err(error) => {
                 self.metrics.authentication_failures += 1;
@@ -201,7 +201,7 @@ impl Core {
 
     /// The row goes on for another connection of its user, living or ended: in its sessions, where it still may be in
     /// them. Whoever asks for another's, or for one that nobody knows, gets nothing. What it has not confirmed comes out.
-    fn take_over(&mut self, slot: u32, personal: SessionId, connection_id: u128) -> Vec<Due> {
+    fn take_over(&mut self, slot: u32, personal: SessionId, connection_id: u128) -> Vec<CopyKey> {
         if let Some(old) = self.find_open(personal, connection_id).filter(|&old| old != slot) {
             self.end(old, Ending::Close(Close::TAKEN_OVER));
         }

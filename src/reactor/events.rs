@@ -13,7 +13,7 @@ use crate::message::{MessageType, ProtocolError};
 use crate::rest::listen::Listener;
 use crate::rest::{Response, refusal, with_cors};
 use crate::tables::batch::Batch;
-use crate::tables::in_flight::Due;
+use crate::tables::in_flight::CopyKey;
 use crate::tables::{MessageId, SessionId, State};
 use crate::wire::cursor::{Place, write_cursor};
 use crate::wire::events::{COMMENT, CONTENT_TYPE, write_event};
@@ -87,7 +87,7 @@ impl Core {
         match entered {
             Ok((welcome, in_flight)) => {
                 self.begin_stream(slot, head, &welcome);
-                self.delivery.continue_in_flight(slot, in_flight, &welcome.recovery.resumed);
+                self.delivery.continue_in_flight(slot, &in_flight, &welcome.recovery.resumed);
             }
             Err(error) => {
                 self.metrics.refused += u64::from(error.code.is_temporary());
@@ -98,7 +98,7 @@ impl Core {
         }
     }
 
-    fn enter_stream(&mut self, slot: u32, listener: Listener) -> Result<(Welcome, Vec<Due>), ProtocolError> {
+    fn enter_stream(&mut self, slot: u32, listener: Listener) -> Result<(Welcome, Vec<CopyKey>), ProtocolError> {
         if let Some(code) = listener.ticket {
             let now_ms = self.now_ms();
             self.delivery.tables.tickets.hold(slot, code, now_ms);

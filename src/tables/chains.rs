@@ -80,7 +80,7 @@ impl Links {
     }
 
     /// The slots of a chain, in the order they were appended.
-    pub fn iter(&self, chain: &Chain) -> impl Iterator<Item = u32> + '_ {
+    pub fn iter(&self, chain: Chain) -> impl Iterator<Item = u32> + '_ {
         let mut at = chain.first;
         std::iter::from_fn(move || {
             let slot = at;
@@ -114,7 +114,7 @@ mod tests {
                     }
                 }
                 for (chain, list) in chains.iter().zip(&model) {
-                    prop_assert_eq!(&links.iter(chain).collect::<Vec<_>>(), list);
+                    prop_assert_eq!(&links.iter(*chain).collect::<Vec<_>>(), list);
                     prop_assert_eq!((chain.len(), chain.first()), (list.len(), list.first().copied()));
                 }
             }

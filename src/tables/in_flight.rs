@@ -4,16 +4,18 @@
 //! receiver is known by the key of its connection, so that what it has not confirmed waits under this key when its row
 //! ends, for a connection that goes on with it. Its timers rest meanwhile.
 //!
-//! A copy is in three chains: of its receiver, of its message, and of its receiver and label, by which a confirmation finds
-//! it. A copy's timer runs from when it was written until it is confirmed or sent again; a message has one for its end.
-//! What became of each copy is summed up in [`Outcomes`].
+//! A copy's timer runs from when it was written until it is confirmed or sent again; a message has one for its end. What
+//! became of each copy is summed up in [`Outcomes`].
 //!
-//! Not done here: queueing. `delivery::confirm` does it.
+//! Not done here: what belongs to what, which is `index.rs`, and queueing, which `delivery::retry` does.
+
+mod index;
+
+pub use index::CopyKey;
 
 use rustc_hash::FxHashMap;
-use slab::Slab;
 
-use super::chains::{Chain, Links};
+use self::index::{Copy, Index};
 use super::fingerprints::Label;
 use super::messages::{Description, Topic};
 use super::outcomes::{Outcomes, Verdict};
@@ -31,46 +33,6 @@ pub struct InFlightLimits {
     /// How long a written copy may stay unconfirmed before the first retry, in milliseconds; twice as long before each
     /// further one.
     pub timeout_ms: u64,
-}
-
-/// A copy in the table.
-pub type CopyKey = u32;
-
-/// What is known of a copy.
-#[derive(Clone, Copy, Debug)]
-struct Copy {
-    receiver: u64,
-    /// The row in `tracked`.
-    message: u32,
-    /// How often it was sent again.
-    attempts: u32,
-    /// Whether the receiver's connection has written it.
-    is_written: bool,
-    /// Whether any of the receiver's connections has, so that it may be confirmed.
-    is_known: bool,
-    /// The receiver's position may be past it for another reason than that it has come.
-    is_doubtful: bool,
-    /// Whether it counts for the outcome: the receiver was there when the message was published.
-    is_matched: bool,
-}
-
-/// A message of which copies are in flight.
-struct Tracked {
-    /// One reference is this table's.
-    id: MessageId,
-    /// The same bytes without a place in a session, made for the first retry. One reference is this table's.
-    retry: Option<MessageId>,
-    label: Label,
-    topic: Option<Topic>,
-    outcome: Option<OutcomeId>,
-    copies: Chain,
-}
-
-#[derive(Default)]
-struct Receiver {
-    /// Its row; none once that has ended.
-    slot: Option<u32>,
-    copies: Chain,
 }
 
 /// A copy that is due to be sent again, or to be judged after its receiver has come back.
@@ -130,20 +92,10 @@ pub struct InFlight {
     /// Sums.
     pub totals: InFlightTotals,
     limits: InFlightLimits,
-    copies: Slab<Copy>,
-    tracked: Slab<Tracked>,
-    by_message: FxHashMap<MessageId, u32>,
-    /// The newest message of each topic.
-    by_topic: FxHashMap<Topic, u32>,
-    /// By the key of a connection, which is random.
-    receivers: FxHashMap<u64, Receiver>,
-    by_label: FxHashMap<(u64, Label), Chain>,
-    receiver_links: Links,
-    message_links: Links,
-    label_links: Links,
-    /// By copy: when it is due.
+    index: Index,
+    /// By slot of a copy: when it is due.
     timers: Wheel,
-    /// By message: when it expires.
+    /// By row of a message: when it expires.
     ends: Wheel,
 }
 
@@ -154,15 +106,7 @@ impl InFlight {
             outcomes: Outcomes::new(outcomes_max),
             totals: InFlightTotals::default(),
             limits,
-            copies: Slab::new(),
-            tracked: Slab::new(),
-            by_message: FxHashMap::default(),
-            by_topic: FxHashMap::default(),
-            receivers: FxHashMap::default(),
-            by_label: FxHashMap::default(),
-            receiver_links: Links::default(),
-            message_links: Links::default(),
-            label_links: Links::default(),
+            index: Index::default(),
             timers: Wheel::default(),
             ends: Wheel::default(),
         }
@@ -170,17 +114,17 @@ impl InFlight {
 
     /// Copies in flight.
     pub fn len(&self) -> usize {
-        self.copies.len()
+        self.index.len()
     }
 
     /// Whether nothing is in flight.
     pub fn is_empty(&self) -> bool {
-        self.copies.is_empty()
+        self.len() == 0
     }
 
     /// Whether so many more copies fit.
     pub fn has_room(&self, copies: usize) -> bool {
-        self.copies.len() + copies <= self.limits.copies
+        self.len() + copies <= self.limits.copies
     }
 
     /// Holds a message for its receivers, each a key and a row. There must be room.
@@ -192,9 +136,9 @@ impl InFlight {
         expires_ms: u64,
         messages: &mut Messages,
     ) {
-        for (receiver, slot) in receivers {
+        for receiver in receivers {
             let message = self.track(id, outcome, expires_ms, messages);
-            self.insert(message, receiver, slot, true, messages);
+            self.insert(message, receiver, true, messages);
         }
     }
 
@@ -209,19 +153,19 @@ impl InFlight {
         messages: &mut Messages,
     ) {
         let description = *messages.description(id);
-        let found = self.find(receiver, description.label, id);
+        let found = self.index.find(receiver, description.label, id);
         let is_new = found.is_none() && confirms && description.place.is_some() && times.expires_ms > times.now_ms;
-        let key = if is_new && self.has_room(1) {
+        let copy = if is_new && self.has_room(1) {
             let message = self.track(id, None, times.expires_ms, messages);
-            Some(self.insert(message, receiver, slot, false, messages))
+            Some(self.insert(message, (receiver, slot), false, messages))
         } else {
             found
         };
-        if let Some(key) = key {
-            let copy = &mut self.copies[key as usize];
-            (copy.is_written, copy.is_known) = (true, true);
-            if self.receivers[&receiver].slot.is_some() {
-                self.arm(key, times.now_ms);
+        if let Some(copy) = copy {
+            let row = self.index.copy_mut(copy);
+            (row.is_written, row.is_known) = (true, true);
+            if self.index.row(receiver).is_some() {
+                self.arm(copy, times.now_ms);
             }
         }
     }
@@ -229,65 +173,65 @@ impl InFlight {
     /// A receiver has handled the messages of a label. Returns how many copies that confirms; those that are not written
     /// cannot have been handled.
     pub fn confirm(&mut self, receiver: u64, label: Label, messages: &mut Messages) -> usize {
-        let chain = self.by_label.get(&(receiver, label)).copied().unwrap_or_default();
-        let written = self.label_links.iter(&chain).filter(|&key| self.copies[key as usize].is_known);
-        let written: Vec<CopyKey> = written.collect();
-        for &key in &written {
-            self.settle(key, Verdict::Confirmed, messages);
+        let copies = self.index.labelled(receiver, label);
+        let known: Vec<u32> = copies.filter(|&copy| self.index.copy(copy).is_known).collect();
+        for &copy in &known {
+            self.end(copy, Verdict::Confirmed, messages);
         }
-        written.len()
+        known.len()
     }
 
     /// A newer message of the topic was published: the older one is not sent again.
     pub fn replace(&mut self, topic: Topic, messages: &mut Messages) -> Vec<Obsolete> {
-        let message = self.by_topic.get(&topic).copied();
-        message.map_or(Vec::new(), |message| self.expire_message(message, messages))
+        let message = self.index.find_topic(topic);
+        message.map_or(Vec::new(), |message| self.give_up(message, messages))
     }
 
     /// The message is past its own expiry, before its end may have come here: it is given up for all receivers.
     pub fn expire_now(&mut self, id: MessageId, messages: &mut Messages) -> Vec<Obsolete> {
-        let message = self.by_message.get(&id).copied();
-        message.map_or(Vec::new(), |message| self.expire_message(message, messages))
+        let message = self.index.find_message(id);
+        message.map_or(Vec::new(), |message| self.give_up(message, messages))
     }
 
     /// The receiver will not get what it has not got of these positions, or its own position passes them.
     pub fn doubt(&mut self, receiver: u64, messages: &Messages, is_lost: impl Fn(&Description) -> bool) {
-        for key in self.keys_of(receiver) {
-            let copy = &mut self.copies[key as usize];
-            copy.is_doubtful |= is_lost(messages.description(self.tracked[copy.message as usize].id));
+        for copy in self.copies_of(receiver) {
+            let is_lost = is_lost(messages.description(self.index.message_of(copy).id));
+            self.index.copy_mut(copy).is_doubtful |= is_lost;
         }
     }
 
     /// Copies that left the receiver's queue although they were not written are due like those that were.
     pub fn miss(&mut self, receiver: u64, now_ms: u64, is_lost: impl Fn(MessageId) -> bool) {
-        for key in self.keys_of(receiver) {
-            let tracked = &self.tracked[self.copies[key as usize].message as usize];
+        for copy in self.copies_of(receiver) {
+            let tracked = self.index.message_of(copy);
             let is_missed = is_lost(tracked.id) || tracked.retry.is_some_and(&is_lost);
-            if is_missed && self.timers.due_ms(key).is_none() {
-                self.arm(key, now_ms);
+            if is_missed && self.timers.due_ms(copy).is_none() {
+                self.arm(copy, now_ms);
             }
         }
     }
 
     /// The receiver's row ends: what it has not confirmed waits.
     pub fn park(&mut self, receiver: u64) {
-        for key in self.keys_of(receiver) {
-            self.timers.disarm(key);
+        for copy in self.copies_of(receiver) {
+            self.timers.disarm(copy);
         }
-        if let Some(entry) = self.receivers.get_mut(&receiver) {
-            entry.slot = None;
-        }
+        self.index.park(receiver);
     }
 
     /// What waits for `old` is `new`'s, whose row is `slot`; in the order of publication.
-    pub fn adopt(&mut self, old: u64, new: u64, slot: u32) -> Vec<Due> {
-        let keys = self.keys_of(old);
-        for &key in &keys {
-            self.unlink_receiver(key);
-            self.copies[key as usize].receiver = new;
-            self.link_receiver(key, slot);
+    pub fn adopt(&mut self, old: u64, new: u64, slot: u32) -> Vec<CopyKey> {
+        let copies = self.copies_of(old);
+        for &copy in &copies {
+            self.index.give(copy, new, slot);
         }
-        keys.into_iter().filter_map(|key| self.due(key)).collect()
+        copies.into_iter().map(|copy| self.index.key(copy)).collect()
+    }
+
+    /// What is known of a copy, if it has not ended and its receiver has a row.
+    pub fn find(&self, key: CopyKey) -> Option<Due> {
+        self.due(self.index.slot(key)?)
     }
 
     /// Moves time on. Messages that have expired are given up, and so are copies that were sent again often enough; the
@@ -295,14 +239,14 @@ impl InFlight {
     pub fn expire(&mut self, now_ms: u64, budget: usize, messages: &mut Messages) -> Expiry {
         let (mut ended, mut fired) = (Vec::new(), Vec::new());
         self.ends.expire(now_ms, budget, &mut ended);
-        let obsolete = ended.into_iter().flat_map(|message| self.expire_message(message, messages)).collect();
+        let obsolete = ended.into_iter().flat_map(|message| self.give_up(message, messages)).collect();
         self.timers.expire(now_ms, budget, &mut fired);
         let (again, exhausted): (Vec<_>, Vec<_>) =
-            fired.into_iter().partition(|&key| self.copies[key as usize].attempts < self.limits.retries);
-        for key in exhausted {
-            self.settle(key, Verdict::Expired, messages);
+            fired.into_iter().partition(|&copy| self.index.copy(copy).attempts < self.limits.retries);
+        for copy in exhausted {
+            self.end(copy, Verdict::Expired, messages);
         }
-        let due = again.into_iter().filter_map(|key| self.due(key)).collect();
+        let due = again.into_iter().filter_map(|copy| self.due(copy)).collect();
         Expiry { due, obsolete }
     }
 
@@ -313,48 +257,44 @@ impl InFlight {
 
     /// The copy was not queued after all: it is due later, and no attempt is spent.
     pub fn postpone(&mut self, key: CopyKey, now_ms: u64) {
-        self.arm(key, now_ms);
+        if let Some(copy) = self.index.slot(key) {
+            self.arm(copy, now_ms);
+        }
     }
 
     /// The copy was queued once more, as an attempt.
     pub fn note_retry(&mut self, key: CopyKey) {
-        self.copies[key as usize].attempts += 1;
         self.totals.retries += 1;
+        if let Some(copy) = self.copy_mut(key) {
+            copy.attempts += 1;
+        }
     }
 
     /// The receiver's new connection has yet to write the copy. `is_doubtful` says that its position is past it already.
     pub fn begin_again(&mut self, key: CopyKey, is_doubtful: bool) {
-        let copy = &mut self.copies[key as usize];
-        copy.is_written = false;
-        copy.is_doubtful |= is_doubtful;
+        if let Some(copy) = self.copy_mut(key) {
+            copy.is_written = false;
+            copy.is_doubtful |= is_doubtful;
+        }
     }
 
     /// The message to queue for a retry, if one was made.
     pub fn retry_of(&self, key: CopyKey) -> Option<MessageId> {
-        self.tracked[self.copies[key as usize].message as usize].retry
+        self.index.message_of(self.index.slot(key)?).retry
     }
 
-    /// `retry` has the bytes of the copy's message. One of its references is now this table's.
+    /// `retry` has the bytes of the copy's message. One of its references is now this table's. The copy must be there.
     pub fn set_retry(&mut self, key: CopyKey, retry: MessageId, messages: &mut Messages) {
         messages.keep(retry);
-        let place = &mut self.tracked[self.copies[key as usize].message as usize].retry;
+        let copy = self.index.slot(key).expect("ok because its message was just read to make the retry");
+        let place = &mut self.index.message_of_mut(copy).retry;
         assert!(place.replace(retry).is_none(), "a second retry of one message");
     }
 
     /// The copy ends.
     pub fn settle(&mut self, key: CopyKey, verdict: Verdict, messages: &mut Messages) {
-        self.timers.disarm(key);
-        self.unlink_receiver(key);
-        let copy = self.copies.remove(key as usize);
-        let tracked = &mut self.tracked[copy.message as usize];
-        self.message_links.remove(&mut tracked.copies, key);
-        let (outcome, is_last) = (tracked.outcome.filter(|_| copy.is_matched), tracked.copies.is_empty());
-        self.note(verdict, 1);
-        if let Some(outcome) = outcome {
-            self.outcomes.count(outcome, verdict);
-        }
-        if is_last {
-            self.untrack(copy.message, messages);
+        if let Some(copy) = self.index.slot(key) {
+            self.end(copy, verdict, messages);
         }
     }
 
@@ -367,142 +307,86 @@ impl InFlight {
         } += copies;
     }
 
+    fn end(&mut self, copy: u32, verdict: Verdict, messages: &mut Messages) {
+        self.timers.disarm(copy);
+        let removed = self.index.remove(copy, messages);
+        if let Some(message) = removed.untracked {
+            self.ends.disarm(message);
+        }
+        self.note(verdict, 1);
+        if let Some(outcome) = removed.outcome {
+            self.outcomes.count(outcome, verdict);
+        }
+    }
+
     /// Gives a message up for all receivers. Its retries come out.
-    fn expire_message(&mut self, message: u32, messages: &mut Messages) -> Vec<Obsolete> {
-        let Tracked { id, retry, copies, .. } = self.tracked[message as usize];
+    fn give_up(&mut self, message: u32, messages: &mut Messages) -> Vec<Obsolete> {
+        let (id, retry) = (self.index.message(message).id, self.index.message(message).retry);
         let description = *messages.description(id);
-        let keys: Vec<CopyKey> = self.message_links.iter(&copies).collect();
-        let due = keys.iter().filter_map(|&key| self.due(key));
+        let copies: Vec<u32> = self.index.copies_of(message).collect();
+        let due = copies.iter().filter_map(|&copy| self.due(copy));
         let obsolete =
             |(copy, retry): (Due, _)| Obsolete { retry, slot: copy.slot, description, is_written: copy.is_written };
         let retries = due.filter_map(|copy| Some((copy, retry?))).map(obsolete).collect();
-        for key in keys {
-            self.settle(key, Verdict::Expired, messages);
+        for copy in copies {
+            self.end(copy, Verdict::Expired, messages);
         }
         retries
     }
 
-    fn arm(&mut self, key: CopyKey, now_ms: u64) {
-        let attempts = self.copies[key as usize].attempts;
+    fn arm(&mut self, copy: u32, now_ms: u64) {
+        let attempts = self.index.copy(copy).attempts;
         let wait_ms = self.limits.timeout_ms.saturating_mul(1 << attempts.min(30));
-        self.timers.arm(key, now_ms.saturating_add(wait_ms));
+        self.timers.arm(copy, now_ms.saturating_add(wait_ms));
     }
 
-    fn find(&self, receiver: u64, label: Label, id: MessageId) -> Option<CopyKey> {
-        let chain = self.by_label.get(&(receiver, label))?;
-        self.label_links.iter(chain).find(|&key| {
-            let tracked = &self.tracked[self.copies[key as usize].message as usize];
-            tracked.id == id || tracked.retry == Some(id)
-        })
+    fn due(&self, copy: u32) -> Option<Due> {
+        let slot = self.index.row_of(copy)?;
+        let &Copy { is_written, is_doubtful, .. } = self.index.copy(copy);
+        let message = self.index.message_of(copy).id;
+        Some(Due { key: self.index.key(copy), slot, message, is_written, is_doubtful })
     }
 
-    fn due(&self, key: CopyKey) -> Option<Due> {
-        let copy = &self.copies[key as usize];
-        let slot = self.receivers.get(&copy.receiver)?.slot?;
-        let message = self.tracked[copy.message as usize].id;
-        Some(Due { key, slot, message, is_written: copy.is_written, is_doubtful: copy.is_doubtful })
+    fn copy_mut(&mut self, key: CopyKey) -> Option<&mut Copy> {
+        self.index.slot(key).map(|copy| self.index.copy_mut(copy))
     }
 
-    fn keys_of(&self, receiver: u64) -> Vec<CopyKey> {
-        self.receivers.get(&receiver).map_or(Vec::new(), |entry| self.receiver_links.iter(&entry.copies).collect())
+    fn copies_of(&self, receiver: u64) -> Vec<u32> {
+        self.index.received(receiver).collect()
     }
 
     /// The row of a message, made now if it has none.
     fn track(&mut self, id: MessageId, outcome: Option<OutcomeId>, expires_ms: u64, messages: &mut Messages) -> u32 {
-        if let Some(&message) = self.by_message.get(&id) {
+        if let Some(message) = self.index.find_message(id) {
             return message;
         }
-        let Description { label, topic, .. } = *messages.description(id);
-        messages.retain(id, 1);
-        messages.keep(id);
-        let row = Tracked { id, retry: None, label, topic, outcome, copies: Chain::default() };
-        let message = self.tracked.insert(row) as u32;
-        self.by_message.insert(id, message);
-        if let Some(topic) = topic {
-            self.by_topic.insert(topic, message);
-        }
+        let message = self.index.track(id, outcome, messages);
         self.ends.arm(message, expires_ms);
         message
     }
 
-    fn untrack(&mut self, message: u32, messages: &mut Messages) {
-        let row = self.tracked.remove(message as usize);
-        self.by_message.remove(&row.id);
-        if let Some(topic) = row.topic.filter(|topic| self.by_topic.get(topic) == Some(&message)) {
-            self.by_topic.remove(&topic);
+    /// Adds a copy. At the receiver's limit its oldest is given up.
+    fn insert(&mut self, message: u32, receiver: (u64, u32), is_matched: bool, messages: &mut Messages) -> u32 {
+        let copy = self.index.insert(message, receiver, is_matched);
+        let (copies, oldest) = self.index.backlog(receiver.0);
+        if let Some(oldest) = oldest.filter(|_| copies > self.limits.copies_per_receiver) {
+            self.end(oldest, Verdict::Expired, messages);
         }
-        self.ends.disarm(message);
-        for id in [row.id].into_iter().chain(row.retry) {
-            messages.let_go(id);
-            messages.release(id);
-        }
-    }
-
-    fn insert(&mut self, message: u32, receiver: u64, slot: u32, is_matched: bool, messages: &mut Messages) -> CopyKey {
-        let copy =
-            Copy { receiver, message, attempts: 0, is_written: false, is_known: false, is_doubtful: false, is_matched };
-        let key = self.copies.insert(copy) as CopyKey;
-        self.message_links.append(&mut self.tracked[message as usize].copies, key);
-        self.link_receiver(key, slot);
-        let copies = self.receivers[&receiver].copies;
-        if let Some(oldest) = copies.first().filter(|_| copies.len() > self.limits.copies_per_receiver) {
-            self.settle(oldest, Verdict::Expired, messages);
-        }
-        key
-    }
-
-    fn link_receiver(&mut self, key: CopyKey, slot: u32) {
-        let copy = self.copies[key as usize];
-        let label = self.tracked[copy.message as usize].label;
-        let receiver = self.receivers.entry(copy.receiver).or_default();
-        receiver.slot = Some(slot);
-        self.receiver_links.append(&mut receiver.copies, key);
-        self.label_links.append(self.by_label.entry((copy.receiver, label)).or_default(), key);
-    }
-
-    /// Receivers and labels of which nothing is in flight have no entry.
-    fn unlink_receiver(&mut self, key: CopyKey) {
-        const LISTED: &str = "ok because a copy is in its chains";
-        let copy = self.copies[key as usize];
-        let label = (copy.receiver, self.tracked[copy.message as usize].label);
-        let receiver = self.receivers.get_mut(&copy.receiver).expect(LISTED);
-        self.receiver_links.remove(&mut receiver.copies, key);
-        if receiver.copies.is_empty() {
-            self.receivers.remove(&copy.receiver);
-        }
-        let chain = self.by_label.get_mut(&label).expect(LISTED);
-        self.label_links.remove(chain, key);
-        if chain.is_empty() {
-            self.by_label.remove(&label);
-        }
+        copy
     }
 
     /// Adds the references that the table holds.
     pub fn count_references(&self, references: &mut FxHashMap<MessageId, u32>) {
-        for id in self.tracked.iter().flat_map(|(_, row)| [row.id].into_iter().chain(row.retry)) {
-            *references.entry(id).or_default() += 1;
-        }
+        self.index.count_references(references);
     }
 
-    /// Checks the chains, the indexes and the timers against the copies.
+    /// Checks the relations, the timers and the outcomes.
     pub fn invariants(&self, messages: &Messages) {
-        assert!(self.copies.len() <= self.limits.copies);
-        let len = self.copies.len();
-        assert_eq!(self.tracked.iter().map(|(_, row)| row.copies.len()).sum::<usize>(), len);
-        assert_eq!(self.receivers.values().map(|entry| entry.copies.len()).sum::<usize>(), len);
-        assert_eq!(self.by_label.values().map(Chain::len).sum::<usize>(), len);
-        assert_eq!((self.by_message.len(), self.ends.armed()), (self.tracked.len(), self.tracked.len()));
-        for (message, row) in &self.tracked {
-            assert_eq!(self.by_message.get(&row.id), Some(&(message as u32)));
-            assert_eq!(messages.description(row.id).label, row.label);
-            assert!(!row.copies.is_empty());
-        }
-        for (key, copy) in &self.copies {
-            let row = &self.tracked[copy.message as usize];
-            assert_eq!(self.find(copy.receiver, row.label, row.id), Some(key as u32));
-            assert!(self.keys_of(copy.receiver).contains(&(key as u32)));
-            let is_parked = self.receivers[&copy.receiver].slot.is_none();
-            assert!(!is_parked || self.timers.due_ms(key as u32).is_none(), "a timer of a receiver that is gone");
+        assert!(self.len() <= self.limits.copies);
+        assert_eq!(self.ends.armed(), self.index.messages());
+        self.index.invariants(messages);
+        for copy in self.index.slots().filter(|&copy| self.index.row_of(copy).is_none()) {
+            assert!(self.timers.due_ms(copy).is_none(), "a timer of a receiver that is gone");
         }
         self.timers.invariants();
         self.ends.invariants();
@@ -666,7 +550,8 @@ mod tests {
         bench.table.doubt(1, &bench.messages, |description| description.label == 8);
         bench.table.park(1);
         assert!(bench.expire_at(50_000).is_empty());
-        let due = bench.table.adopt(1, 2, 20);
+        let keys = bench.table.adopt(1, 2, 20);
+        let due: Vec<_> = keys.into_iter().filter_map(|key| bench.table.find(key)).collect();
         let told: Vec<_> = due.iter().map(|due| (due.message, due.slot, due.is_written, due.is_doubtful)).collect();
         assert_eq!(told, [(id, 20, true, false), (queued, 20, false, true)]);
         bench.table.begin_again(due[0].key, true);
@@ -674,6 +559,25 @@ mod tests {
         assert_eq!(bench.table.confirm(2, 7, &mut bench.messages), 1, "the client may have it from the old connection");
         assert_eq!(bench.counts(outcome).confirmed, 1);
         bench.table.invariants(&bench.messages);
+    }
+
+    /// What ends a copy may come between an operation and the next one with its key.
+    #[test]
+    fn the_key_of_a_copy_that_has_ended_does_nothing() {
+        let mut bench = Bench::new(3);
+        let (id, outcome) = bench.hold(7, None, &[1]);
+        bench.write(id, 1);
+        bench.table.park(1);
+        let key = bench.table.adopt(1, 2, 20)[0];
+        assert_eq!(bench.table.confirm(2, 7, &mut bench.messages), 1);
+        bench.hold(8, None, &[2]); // in the same place
+        bench.table.begin_again(key, true);
+        bench.table.note_retry(key);
+        bench.table.postpone(key, 0);
+        bench.table.settle(key, Verdict::Expired, &mut bench.messages);
+        assert_eq!((bench.table.find(key), bench.table.retry_of(key)), (None, None));
+        assert_eq!((bench.counts(outcome).confirmed, bench.table.len()), (1, 1));
+        assert!(bench.expire_at(50_000).is_empty(), "the other copy has no timer");
     }
 
     #[test]

@@ -240,7 +240,7 @@ impl Tickets {
         assert_eq!(held as usize, self.by_row.len());
         assert!(self.by_row.values().all(|&at| self.tickets[at as usize].rows > 0));
         for (chain, is_used) in [(&self.fresh, false), (&self.idle, true)] {
-            let tickets = || self.age_links.iter(chain).map(|at| &self.tickets[at as usize]);
+            let tickets = || self.age_links.iter(*chain).map(|at| &self.tickets[at as usize]);
             assert!(tickets().all(|ticket| ticket.is_used == is_used && ticket.rows == 0));
             assert!(tickets().map(|ticket| ticket.touched_ms).is_sorted());
         }
@@ -249,7 +249,7 @@ impl Tickets {
         assert_eq!(self.by_user.values().map(Chain::len).sum::<usize>(), waiting);
         for (user_id, own) in &self.by_user {
             assert!((1..=TICKETS_PER_USER_MAX).contains(&own.len()));
-            assert!(self.user_links.iter(own).all(|at| self.tickets[at as usize].bearer.user_id == *user_id));
+            assert!(self.user_links.iter(*own).all(|at| self.tickets[at as usize].bearer.user_id == *user_id));
         }
     }
 }

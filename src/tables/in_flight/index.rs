@@ -1,0 +1,343 @@
+//! The relations of copies: which there are, of which messages, for which receivers.
+//!
+//! A copy is in three chains: of its receiver, of its message, and of its receiver and label, by which a confirmation finds
+//! it. All of them are changed here and nowhere else. A message has a row as long as it has copies; messages, receivers and
+//! labels of which nothing is in flight have no entry.
+//!
+//! Within the table a copy is named by its slot. What leaves the table has a [`CopyKey`].
+
+use rustc_hash::FxHashMap;
+use slab::Slab;
+
+use crate::tables::chains::{Chain, Links};
+use crate::tables::fingerprints::Label;
+use crate::tables::messages::{Description, Topic};
+use crate::tables::{MessageId, Messages, OutcomeId};
+
+/// A copy in the table. Once the copy has ended its key finds nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CopyKey {
+    slot: u32,
+    generation: u32,
+}
+
+/// What is known of a copy.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Copy {
+    /// The key of the receiver's connection.
+    pub(super) receiver: u64,
+    /// The row in `tracked`.
+    pub(super) message: u32,
+    /// How often it was sent again.
+    pub(super) attempts: u32,
+    /// Whether the receiver's connection has written it.
+    pub(super) is_written: bool,
+    /// Whether any of the receiver's connections has, so that it may be confirmed.
+    pub(super) is_known: bool,
+    /// The receiver's position may be past it for another reason than that it has come.
+    pub(super) is_doubtful: bool,
+    /// Whether it counts for the outcome: the receiver was there when the message was published.
+    pub(super) is_matched: bool,
+}
+
+/// A message of which copies are in flight.
+pub(super) struct Tracked {
+    /// One reference is this table's.
+    pub(super) id: MessageId,
+    /// The same bytes without a place in a session, made for the first retry. One reference is this table's.
+    pub(super) retry: Option<MessageId>,
+    label: Label,
+    topic: Option<Topic>,
+    outcome: Option<OutcomeId>,
+    copies: Chain,
+}
+
+#[derive(Default)]
+struct Receiver {
+    /// Its row; none once that has ended.
+    row: Option<u32>,
+    copies: Chain,
+}
+
+/// What is left of a copy.
+pub(super) struct Removed {
+    /// The outcome that it counts for.
+    pub(super) outcome: Option<OutcomeId>,
+    /// The row of its message, if it was the last copy and that is gone, too.
+    pub(super) untracked: Option<u32>,
+}
+
+/// The relations.
+#[derive(Default)]
+pub(super) struct Index {
+    copies: Slab<Copy>,
+    /// By slot of a copy.
+    generations: Vec<u32>,
+    tracked: Slab<Tracked>,
+    by_message: FxHashMap<MessageId, u32>,
+    /// The newest message of each topic.
+    by_topic: FxHashMap<Topic, u32>,
+    /// By the key of a connection, which is random.
+    receivers: FxHashMap<u64, Receiver>,
+    by_label: FxHashMap<(u64, Label), Chain>,
+    receiver_links: Links,
+    message_links: Links,
+    label_links: Links,
+}
+
+impl Index {
+    /// Copies.
+    pub(super) fn len(&self) -> usize {
+        self.copies.len()
+    }
+
+    /// Messages.
+    pub(super) fn messages(&self) -> usize {
+        self.tracked.len()
+    }
+
+    /// The key of a copy.
+    pub(super) fn key(&self, copy: u32) -> CopyKey {
+        CopyKey { slot: copy, generation: self.generations[copy as usize] }
+    }
+
+    /// The copy of a key, if it has not ended.
+    pub(super) fn slot(&self, key: CopyKey) -> Option<u32> {
+        let is_alive = self.copies.contains(key.slot as usize) && self.key(key.slot) == key;
+        is_alive.then_some(key.slot)
+    }
+
+    /// A copy.
+    pub(super) fn copy(&self, copy: u32) -> &Copy {
+        &self.copies[copy as usize]
+    }
+
+    /// A copy.
+    pub(super) fn copy_mut(&mut self, copy: u32) -> &mut Copy {
+        &mut self.copies[copy as usize]
+    }
+
+    /// The message of a copy.
+    pub(super) fn message_of(&self, copy: u32) -> &Tracked {
+        &self.tracked[self.copy(copy).message as usize]
+    }
+
+    /// The message of a copy.
+    pub(super) fn message_of_mut(&mut self, copy: u32) -> &mut Tracked {
+        let message = self.copy(copy).message;
+        &mut self.tracked[message as usize]
+    }
+
+    /// The row of the receiver of a copy, if it has one.
+    pub(super) fn row_of(&self, copy: u32) -> Option<u32> {
+        self.row(self.copy(copy).receiver)
+    }
+
+    /// The row of a receiver of something, if it has one.
+    pub(super) fn row(&self, receiver: u64) -> Option<u32> {
+        self.receivers.get(&receiver)?.row
+    }
+
+    /// A message by the row that it has.
+    pub(super) fn message(&self, message: u32) -> &Tracked {
+        &self.tracked[message as usize]
+    }
+
+    /// The row of a message.
+    pub(super) fn find_message(&self, id: MessageId) -> Option<u32> {
+        self.by_message.get(&id).copied()
+    }
+
+    /// The row of the newest message of a topic.
+    pub(super) fn find_topic(&self, topic: Topic) -> Option<u32> {
+        self.by_topic.get(&topic).copied()
+    }
+
+    /// A receiver's copy of a message, or of the retry of one.
+    pub(super) fn find(&self, receiver: u64, label: Label, id: MessageId) -> Option<u32> {
+        self.labelled(receiver, label).find(|&copy| {
+            let tracked = self.message_of(copy);
+            tracked.id == id || tracked.retry == Some(id)
+        })
+    }
+
+    /// The copies of a receiver that have a label.
+    pub(super) fn labelled(&self, receiver: u64, label: Label) -> impl Iterator<Item = u32> + '_ {
+        let chain = self.by_label.get(&(receiver, label)).copied().unwrap_or_default();
+        self.label_links.iter(chain)
+    }
+
+    /// The copies of a receiver, oldest first.
+    pub(super) fn received(&self, receiver: u64) -> impl Iterator<Item = u32> + '_ {
+        self.receiver_links.iter(self.chain_of(receiver))
+    }
+
+    /// How many copies a receiver has, and the oldest of them.
+    pub(super) fn backlog(&self, receiver: u64) -> (usize, Option<u32>) {
+        let chain = self.chain_of(receiver);
+        (chain.len(), chain.first())
+    }
+
+    fn chain_of(&self, receiver: u64) -> Chain {
+        self.receivers.get(&receiver).map_or(Chain::default(), |entry| entry.copies)
+    }
+
+    /// The copies of a message, in the order in which they were inserted.
+    pub(super) fn copies_of(&self, message: u32) -> impl Iterator<Item = u32> + '_ {
+        self.message_links.iter(self.message(message).copies)
+    }
+
+    /// Makes a row for a message that has none. It must get a copy.
+    pub(super) fn track(&mut self, id: MessageId, outcome: Option<OutcomeId>, messages: &mut Messages) -> u32 {
+        let Description { label, topic, .. } = *messages.description(id);
+        messages.retain(id, 1);
+        messages.keep(id);
+        let row = Tracked { id, retry: None, label, topic, outcome, copies: Chain::default() };
+        let message = self.tracked.insert(row) as u32;
+        let before = self.by_message.insert(id, message);
+        assert!(before.is_none(), "a message with two rows");
+        if let Some(topic) = topic {
+            self.by_topic.insert(topic, message);
+        }
+        message
+    }
+
+    fn untrack(&mut self, message: u32, messages: &mut Messages) {
+        let row = self.tracked.remove(message as usize);
+        self.by_message.remove(&row.id);
+        if let Some(topic) = row.topic.filter(|topic| self.by_topic.get(topic) == Some(&message)) {
+            self.by_topic.remove(&topic);
+        }
+        for id in [row.id].into_iter().chain(row.retry) {
+            messages.let_go(id);
+            messages.release(id);
+        }
+    }
+
+    /// Adds a copy for a receiver, whose row this is.
+    pub(super) fn insert(&mut self, message: u32, (receiver, row): (u64, u32), is_matched: bool) -> u32 {
+        let blank =
+            Copy { receiver, message, attempts: 0, is_written: false, is_known: false, is_doubtful: false, is_matched };
+        let copy = self.copies.insert(blank) as u32;
+        if self.generations.len() <= copy as usize {
+            self.generations.resize(copy as usize + 1, 0);
+        }
+        self.message_links.append(&mut self.tracked[message as usize].copies, copy);
+        self.link(copy, row);
+        copy
+    }
+
+    /// Takes a copy out, and with the last one its message.
+    pub(super) fn remove(&mut self, copy: u32, messages: &mut Messages) -> Removed {
+        self.unlink(copy);
+        let Copy { message, is_matched, .. } = self.copies.remove(copy as usize);
+        let generation = &mut self.generations[copy as usize];
+        *generation = generation.wrapping_add(1);
+        let tracked = &mut self.tracked[message as usize];
+        self.message_links.remove(&mut tracked.copies, copy);
+        let outcome = tracked.outcome.filter(|_| is_matched);
+        let untracked = tracked.copies.is_empty().then_some(message);
+        if untracked.is_some() {
+            self.untrack(message, messages);
+        }
+        Removed { outcome, untracked }
+    }
+
+    /// Gives a copy to another receiver, whose row this is.
+    pub(super) fn give(&mut self, copy: u32, receiver: u64, row: u32) {
+        self.unlink(copy);
+        self.copies[copy as usize].receiver = receiver;
+        self.link(copy, row);
+    }
+
+    /// The receiver has no row any more.
+    pub(super) fn park(&mut self, receiver: u64) {
+        if let Some(entry) = self.receivers.get_mut(&receiver) {
+            entry.row = None;
+        }
+    }
+
+    fn link(&mut self, copy: u32, row: u32) {
+        let (receiver, label) = (self.copy(copy).receiver, self.message_of(copy).label);
+        let entry = self.receivers.entry(receiver).or_default();
+        entry.row = Some(row);
+        self.receiver_links.append(&mut entry.copies, copy);
+        self.label_links.append(self.by_label.entry((receiver, label)).or_default(), copy);
+    }
+
+    fn unlink(&mut self, copy: u32) {
+        const LISTED: &str = "ok because a copy is in its chains";
+        let (receiver, label) = (self.copy(copy).receiver, self.message_of(copy).label);
+        let entry = self.receivers.get_mut(&receiver).expect(LISTED);
+        self.receiver_links.remove(&mut entry.copies, copy);
+        if entry.copies.is_empty() {
+            self.receivers.remove(&receiver);
+        }
+        let chain = self.by_label.get_mut(&(receiver, label)).expect(LISTED);
+        self.label_links.remove(chain, copy);
+        if chain.is_empty() {
+            self.by_label.remove(&(receiver, label));
+        }
+    }
+
+    /// Adds the references that the table holds.
+    pub(super) fn count_references(&self, references: &mut FxHashMap<MessageId, u32>) {
+        for id in self.tracked.iter().flat_map(|(_, row)| [row.id].into_iter().chain(row.retry)) {
+            *references.entry(id).or_default() += 1;
+        }
+    }
+
+    /// The slots of all copies.
+    pub(super) fn slots(&self) -> impl Iterator<Item = u32> + '_ {
+        self.copies.iter().map(|(slot, _)| slot as u32)
+    }
+
+    /// Checks the chains and the maps against the copies.
+    pub(super) fn invariants(&self, messages: &Messages) {
+        let len = self.copies.len();
+        assert_eq!(self.tracked.iter().map(|(_, row)| row.copies.len()).sum::<usize>(), len);
+        assert_eq!(self.receivers.values().map(|entry| entry.copies.len()).sum::<usize>(), len);
+        assert_eq!(self.by_label.values().map(Chain::len).sum::<usize>(), len);
+        assert_eq!(self.by_message.len(), self.tracked.len());
+        for (message, row) in &self.tracked {
+            assert_eq!(self.find_message(row.id), Some(message as u32));
+            assert_eq!(messages.description(row.id).label, row.label);
+            assert!(!row.copies.is_empty());
+        }
+        for (receiver, entry) in &self.receivers {
+            assert!(!entry.copies.is_empty());
+            assert!(self.received(*receiver).all(|copy| self.copy(copy).receiver == *receiver));
+        }
+        for copy in self.slots() {
+            let row = self.message_of(copy);
+            assert_eq!(self.find(self.copy(copy).receiver, row.label, row.id), Some(copy));
+            assert_eq!(self.slot(self.key(copy)), Some(copy));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Priority;
+
+    #[test]
+    fn a_key_finds_its_copy_until_that_has_ended() {
+        let mut messages = Messages::new(1 << 20);
+        let mut index = Index::default();
+        let description = Description { label: 7, ..Description::plain(Priority::Normal, 0) };
+        let id = messages.store(b"frame", description, 0).unwrap();
+        let message = index.track(id, None, &mut messages);
+        let copies = [(1, 10), (2, 20)].map(|receiver| index.insert(message, receiver, true));
+        let keys = copies.map(|copy| index.key(copy));
+        assert!(index.remove(copies[0], &mut messages).untracked.is_none());
+        let again = index.insert(message, (3, 30), true);
+        assert_eq!(again, copies[0], "the slot is used again");
+        assert_eq!((index.slot(keys[0]), index.slot(keys[1])), (None, Some(copies[1])));
+        index.invariants(&messages);
+        assert!(index.remove(copies[1], &mut messages).untracked.is_none());
+        assert_eq!(index.remove(again, &mut messages).untracked, Some(message));
+        assert_eq!((index.slot(keys[1]), index.len(), index.messages()), (None, 0, 0));
+        index.invariants(&messages);
+    }
+}
