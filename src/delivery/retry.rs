@@ -243,7 +243,7 @@ mod tests {
             let tables = &mut self.delivery.tables;
             let message = tables.outputs.ring(slot, Priority::Normal).last().unwrap();
             let times = WriteTimes { now_ms: 0, expires_ms: 60_000 };
-            tables.in_flight.note_written(message, receiver, true, times, &mut tables.messages);
+            assert!(!tables.in_flight.note_written(message, receiver, true, times, &mut tables.messages));
         }
 
         /// The row ends, and another one goes on for it; how many copies are queued for that.

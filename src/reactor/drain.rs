@@ -184,7 +184,7 @@ impl<N: Net, C: Clock> Reactor<N, C> {
                 let profile = connections.profile(slot);
                 let receiver = (key_of(profile.connection_id), slot);
                 let times = WriteTimes { now_ms, expires_ms: description.end_ms(life_ms) };
-                in_flight.note_written(id, receiver, is_open && profile.features.ack, times, messages);
+                any_freed |= in_flight.note_written(id, receiver, is_open && profile.features.ack, times, messages);
             }
             let released = messages.release_written(id);
             any_freed |= released.is_freed;

@@ -138,12 +138,14 @@ impl InFlight {
     ) {
         for receiver in receivers {
             let message = self.track(id, outcome, expires_ms, messages);
-            self.insert(message, receiver, true, messages);
+            self.index.insert(message, receiver, true);
+            self.give_way(receiver.0, messages);
         }
     }
 
     /// A copy was completely written to a row. One that nobody has held yet, because it was fed from history, is held from
-    /// now on, if its receiver confirms.
+    /// now on, if its receiver confirms. Returns whether a message was freed: one that gave way to it.
+    #[must_use]
     pub fn note_written(
         &mut self,
         id: MessageId,
@@ -151,22 +153,27 @@ impl InFlight {
         confirms: bool,
         times: WriteTimes,
         messages: &mut Messages,
-    ) {
+    ) -> bool {
         let description = *messages.description(id);
-        let found = self.index.find(receiver, description.label, id);
-        let is_new = found.is_none() && confirms && description.place.is_some() && times.expires_ms > times.now_ms;
-        let copy = if is_new && self.has_room(1) {
-            let message = self.track(id, None, times.expires_ms, messages);
-            Some(self.insert(message, (receiver, slot), false, messages))
-        } else {
-            found
-        };
-        if let Some(copy) = copy {
-            let row = self.index.copy_mut(copy);
-            (row.is_written, row.is_known) = (true, true);
-            if self.index.row(receiver).is_some() {
-                self.arm(copy, times.now_ms);
-            }
+        if let Some(copy) = self.index.find(receiver, description.label, id) {
+            self.begin_to_wait(copy, times.now_ms);
+            return false;
+        }
+        let is_waited_for = confirms && description.place.is_some() && times.expires_ms > times.now_ms;
+        if !is_waited_for || !self.has_room(1) {
+            return false;
+        }
+        let message = self.track(id, None, times.expires_ms, messages);
+        let copy = self.index.insert(message, (receiver, slot), false);
+        self.begin_to_wait(copy, times.now_ms);
+        self.give_way(receiver, messages)
+    }
+
+    fn begin_to_wait(&mut self, copy: u32, now_ms: u64) {
+        let row = self.index.copy_mut(copy);
+        (row.is_written, row.is_known) = (true, true);
+        if self.index.row_of(copy).is_some() {
+            self.arm(copy, now_ms);
         }
     }
 
@@ -307,7 +314,8 @@ impl InFlight {
         } += copies;
     }
 
-    fn end(&mut self, copy: u32, verdict: Verdict, messages: &mut Messages) {
+    /// Returns whether a message was freed.
+    fn end(&mut self, copy: u32, verdict: Verdict, messages: &mut Messages) -> bool {
         self.timers.disarm(copy);
         let removed = self.index.remove(copy, messages);
         if let Some(message) = removed.untracked {
@@ -317,6 +325,7 @@ impl InFlight {
         if let Some(outcome) = removed.outcome {
             self.outcomes.count(outcome, verdict);
         }
+        removed.is_freed
     }
 
     /// Gives a message up for all receivers. Its retries come out.
@@ -365,14 +374,11 @@ impl InFlight {
         message
     }
 
-    /// Adds a copy. At the receiver's limit its oldest is given up.
-    fn insert(&mut self, message: u32, receiver: (u64, u32), is_matched: bool, messages: &mut Messages) -> u32 {
-        let copy = self.index.insert(message, receiver, is_matched);
-        let (copies, oldest) = self.index.backlog(receiver.0);
-        if let Some(oldest) = oldest.filter(|_| copies > self.limits.copies_per_receiver) {
-            self.end(oldest, Verdict::Expired, messages);
-        }
-        copy
+    /// Over the receiver's limit its oldest copy is given up. Returns whether a message was freed.
+    fn give_way(&mut self, receiver: u64, messages: &mut Messages) -> bool {
+        let (copies, oldest) = self.index.backlog(receiver);
+        let oldest = oldest.filter(|_| copies > self.limits.copies_per_receiver);
+        oldest.is_some_and(|oldest| self.end(oldest, Verdict::Expired, messages))
     }
 
     /// Adds the references that the table holds.
@@ -451,9 +457,10 @@ mod tests {
             (id, outcome)
         }
 
-        fn write(&mut self, id: MessageId, receiver: u32) {
+        /// Returns whether a message was freed.
+        fn write(&mut self, id: MessageId, receiver: u32) -> bool {
             let times = WriteTimes { now_ms: self.now_ms, expires_ms: self.now_ms + LIFE_MS };
-            self.table.note_written(id, (u64::from(receiver), receiver), true, times, &mut self.messages);
+            self.table.note_written(id, (u64::from(receiver), receiver), true, times, &mut self.messages)
         }
 
         /// Moves time on; the labels of what is due by then.
@@ -541,6 +548,20 @@ mod tests {
         assert!(bench.table.has_room(97) && !bench.table.has_room(98));
     }
 
+    /// Its id may be another message's from then on.
+    #[test]
+    fn a_message_that_is_freed_by_a_written_one_is_told_of() {
+        let mut bench = Bench::new(3);
+        for label in 1..=3 {
+            bench.hold(label, None, &[1]);
+        }
+        let fed = bench.store(4, None);
+        assert!(bench.write(fed, 1), "the oldest had no other reference");
+        assert!(!bench.write(fed, 1), "it is held by now");
+        bench.messages.release(fed);
+        bench.table.invariants(&bench.messages);
+    }
+
     #[test]
     fn what_waits_for_a_receiver_rests_until_another_connection_takes_it_over() {
         let mut bench = Bench::new(3);
@@ -588,7 +609,7 @@ mod tests {
         assert_eq!((bench.table.len(), bench.table.confirm(2, 7, &mut bench.messages)), (2, 1));
         assert_eq!(bench.counts(outcome).confirmed, 0);
         let times = WriteTimes { now_ms: 0, expires_ms: LIFE_MS };
-        bench.table.note_written(id, (3, 3), false, times, &mut bench.messages);
+        assert!(!bench.table.note_written(id, (3, 3), false, times, &mut bench.messages));
         assert_eq!(bench.table.len(), 1, "a receiver that does not confirm");
     }
 

@@ -65,6 +65,8 @@ pub(super) struct Removed {
     pub(super) outcome: Option<OutcomeId>,
     /// The row of its message, if it was the last copy and that is gone, too.
     pub(super) untracked: Option<u32>,
+    /// Whether a message was freed by that.
+    pub(super) is_freed: bool,
 }
 
 /// The relations.
@@ -202,16 +204,19 @@ impl Index {
         message
     }
 
-    fn untrack(&mut self, message: u32, messages: &mut Messages) {
+    /// Returns whether a message was freed.
+    fn untrack(&mut self, message: u32, messages: &mut Messages) -> bool {
         let row = self.tracked.remove(message as usize);
         self.by_message.remove(&row.id);
         if let Some(topic) = row.topic.filter(|topic| self.by_topic.get(topic) == Some(&message)) {
             self.by_topic.remove(&topic);
         }
+        let mut is_freed = false;
         for id in [row.id].into_iter().chain(row.retry) {
             messages.let_go(id);
-            messages.release(id);
+            is_freed |= messages.release(id);
         }
+        is_freed
     }
 
     /// Adds a copy for a receiver, whose row this is.
@@ -237,10 +242,8 @@ impl Index {
         self.message_links.remove(&mut tracked.copies, copy);
         let outcome = tracked.outcome.filter(|_| is_matched);
         let untracked = tracked.copies.is_empty().then_some(message);
-        if untracked.is_some() {
-            self.untrack(message, messages);
-        }
-        Removed { outcome, untracked }
+        let is_freed = untracked.is_some_and(|message| self.untrack(message, messages));
+        Removed { outcome, untracked, is_freed }
     }
 
     /// Gives a copy to another receiver, whose row this is.
