@@ -42,18 +42,17 @@ impl Delivery {
         let tables = &mut self.tables;
         let description = *tables.messages.description(id);
         tables.messages.retain(id, 1); // so that it is not freed while queues let it go
-        // Not sent again. From here on only history may keep it.
-        let obsolete = tables.in_flight.expire_now(id, &mut tables.messages);
+        tables.in_flight.expire_now(id);
         let work = match (description.place, receiver) {
             (Some(place), _) => expire_for_members(tables, id, place, &description),
             (None, Some(slot)) => expire_for_row(tables, id, slot, description.priority),
             (None, None) => 0,
         };
-        if tables.messages.kept(id) > 0 {
+        if tables.messages.kept(id) > u32::from(tables.in_flight.holds(id)) {
             tables.history.expire(id, &mut tables.messages);
         }
         tables.messages.release(id);
-        work + self.withdraw(&obsolete, true) + 1
+        work + 1
     }
 }
 

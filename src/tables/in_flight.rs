@@ -16,6 +16,7 @@ pub use index::CopyKey;
 use rustc_hash::FxHashMap;
 
 use self::index::{Copy, Index};
+use super::chains::{Chain, Links};
 use super::fingerprints::Label;
 use super::messages::{Description, Topic};
 use super::outcomes::{Outcomes, Verdict};
@@ -97,6 +98,9 @@ pub struct InFlight {
     timers: Wheel,
     /// By row of a message: when it expires.
     ends: Wheel,
+    /// Rows of messages that have expired and still have copies, which end one by one.
+    ending: Chain,
+    ending_links: Links,
 }
 
 impl InFlight {
@@ -109,6 +113,8 @@ impl InFlight {
             index: Index::default(),
             timers: Wheel::default(),
             ends: Wheel::default(),
+            ending: Chain::default(),
+            ending_links: Links::default(),
         }
     }
 
@@ -190,14 +196,25 @@ impl InFlight {
 
     /// A newer message of the topic was published: the older one is not sent again.
     pub fn replace(&mut self, topic: Topic, messages: &mut Messages) -> Vec<Obsolete> {
-        let message = self.index.find_topic(topic);
-        message.map_or(Vec::new(), |message| self.give_up(message, messages))
+        let mut obsolete = Vec::new();
+        if let Some(message) = self.index.find_topic(topic) {
+            self.give_up(message, usize::MAX, &mut obsolete, messages);
+        }
+        obsolete
     }
 
-    /// The message is past its own expiry, before its end may have come here: it is given up for all receivers.
-    pub fn expire_now(&mut self, id: MessageId, messages: &mut Messages) -> Vec<Obsolete> {
-        let message = self.index.find_message(id);
-        message.map_or(Vec::new(), |message| self.give_up(message, messages))
+    /// The message is past its own expiry, before its end may have come here: [`InFlight::expire`] gives it up for all
+    /// receivers.
+    pub fn expire_now(&mut self, id: MessageId) {
+        if let Some(message) = self.index.find_message(id).filter(|&message| self.ends.due_ms(message).is_some()) {
+            self.ends.disarm(message);
+            self.ending_links.append(&mut self.ending, message);
+        }
+    }
+
+    /// Whether copies of the message are in flight. It is kept then.
+    pub fn holds(&self, id: MessageId) -> bool {
+        self.index.find_message(id).is_some()
     }
 
     /// The receiver will not get what it has not got of these positions, or its own position passes them.
@@ -242,23 +259,33 @@ impl InFlight {
     }
 
     /// Moves time on. Messages that have expired are given up, and so are copies that were sent again often enough; the
-    /// others that are due come out, at most about `budget` of them, and have no timer until they are written again.
+    /// others that are due come out, and have no timer until they are written again. At most `budget` copies end or come
+    /// out; what is left is due at once. Of a message that has expired nothing comes out.
     pub fn expire(&mut self, now_ms: u64, budget: usize, messages: &mut Messages) -> Expiry {
-        let (mut ended, mut fired) = (Vec::new(), Vec::new());
+        let (mut left, mut ended, mut fired, mut expiry) = (budget, Vec::new(), Vec::new(), Expiry::default());
         self.ends.expire(now_ms, budget, &mut ended);
-        let obsolete = ended.into_iter().flat_map(|message| self.give_up(message, messages)).collect();
-        self.timers.expire(now_ms, budget, &mut fired);
-        let (again, exhausted): (Vec<_>, Vec<_>) =
-            fired.into_iter().partition(|&copy| self.index.copy(copy).attempts < self.limits.retries);
-        for copy in exhausted {
-            self.end(copy, Verdict::Expired, messages);
+        for message in ended {
+            self.ending_links.append(&mut self.ending, message);
         }
-        let due = again.into_iter().filter_map(|copy| self.due(copy)).collect();
-        Expiry { due, obsolete }
+        while let Some(message) = self.ending.first().filter(|_| left > 0) {
+            left -= self.give_up(message, left, &mut expiry.obsolete, messages);
+        }
+        self.timers.expire(now_ms, left, &mut fired);
+        for copy in fired {
+            if self.index.copy(copy).attempts >= self.limits.retries {
+                self.end(copy, Verdict::Expired, messages);
+            } else {
+                expiry.due.extend(self.due(copy));
+            }
+        }
+        expiry
     }
 
     /// When something is due next.
     pub fn next_due_ms(&self) -> Option<u64> {
+        if !self.ending.is_empty() {
+            return Some(0);
+        }
         self.timers.next_due_ms().into_iter().chain(self.ends.next_due_ms()).min()
     }
 
@@ -319,7 +346,7 @@ impl InFlight {
         self.timers.disarm(copy);
         let removed = self.index.remove(copy, messages);
         if let Some(message) = removed.untracked {
-            self.ends.disarm(message);
+            self.forget_end(message);
         }
         self.note(verdict, 1);
         if let Some(outcome) = removed.outcome {
@@ -328,19 +355,31 @@ impl InFlight {
         removed.is_freed
     }
 
-    /// Gives a message up for all receivers. Its retries come out.
-    fn give_up(&mut self, message: u32, messages: &mut Messages) -> Vec<Obsolete> {
+    /// A message either has a timer for its end or is ending.
+    fn forget_end(&mut self, message: u32) {
+        if self.ends.due_ms(message).is_some() {
+            self.ends.disarm(message);
+        } else {
+            self.ending_links.remove(&mut self.ending, message);
+        }
+    }
+
+    /// Gives up to `budget` copies of a message up. Their retries come out. Returns how many ended.
+    fn give_up(&mut self, message: u32, budget: usize, obsolete: &mut Vec<Obsolete>, messages: &mut Messages) -> usize {
         let (id, retry) = (self.index.message(message).id, self.index.message(message).retry);
         let description = *messages.description(id);
-        let copies: Vec<u32> = self.index.copies_of(message).collect();
-        let due = copies.iter().filter_map(|&copy| self.due(copy));
-        let obsolete =
-            |(copy, retry): (Due, _)| Obsolete { retry, slot: copy.slot, description, is_written: copy.is_written };
-        let retries = due.filter_map(|copy| Some((copy, retry?))).map(obsolete).collect();
-        for copy in copies {
+        let copies: Vec<u32> = self.index.copies_of(message).take(budget).collect();
+        for &copy in &copies {
+            let due = self.due(copy).zip(retry);
+            obsolete.extend(due.map(|(Due { slot, is_written, .. }, retry)| Obsolete {
+                retry,
+                slot,
+                description,
+                is_written,
+            }));
             self.end(copy, Verdict::Expired, messages);
         }
-        retries
+        copies.len()
     }
 
     fn arm(&mut self, copy: u32, now_ms: u64) {
@@ -389,7 +428,8 @@ impl InFlight {
     /// Checks the relations, the timers and the outcomes.
     pub fn invariants(&self, messages: &Messages) {
         assert!(self.len() <= self.limits.copies);
-        assert_eq!(self.ends.armed(), self.index.messages());
+        assert_eq!(self.ends.armed() + self.ending.len(), self.index.messages());
+        assert!(self.ending_links.iter(self.ending).all(|message| self.ends.due_ms(message).is_none()));
         self.index.invariants(messages);
         for copy in self.index.slots().filter(|&copy| self.index.row_of(copy).is_none()) {
             assert!(self.timers.due_ms(copy).is_none(), "a timer of a receiver that is gone");
@@ -521,6 +561,30 @@ mod tests {
         assert!(bench.expire_at(LIFE_MS + 2 * WHEEL_TICK_MS).is_empty());
         assert_eq!(bench.counts(newer).expired, 1);
         assert!(bench.table.is_empty() && bench.messages.is_empty());
+    }
+
+    #[test]
+    fn a_message_to_many_ends_copy_by_copy_and_none_of_them_is_sent_again() {
+        let mut bench = Bench::new(3);
+        let (id, outcome) = bench.hold(1, None, &(0..50).collect::<Vec<_>>());
+        let (other, _) = bench.hold(2, None, &[90]);
+        for receiver in 0..50 {
+            bench.write(id, receiver);
+        }
+        bench.write(other, 90);
+        bench.now_ms = 1000 + 2 * WHEEL_TICK_MS; // all are due
+        bench.table.expire_now(id);
+        bench.table.expire_now(id);
+        for expired in [20, 40] {
+            let Expiry { due, .. } = bench.table.expire(bench.now_ms, 20, &mut bench.messages);
+            assert_eq!((due.len(), bench.counts(outcome).expired), (0, expired));
+            assert_eq!(bench.table.next_due_ms(), Some(0), "there is more to do");
+            bench.table.invariants(&bench.messages);
+        }
+        assert_eq!(bench.table.confirm(49, 1, &mut bench.messages), 1, "until it has ended it may be confirmed");
+        let Expiry { due, .. } = bench.table.expire(bench.now_ms, 20, &mut bench.messages);
+        assert_eq!((due[0].message, due.len(), bench.counts(outcome).expired), (other, 1, 49));
+        bench.table.invariants(&bench.messages);
     }
 
     #[test]
