@@ -28,6 +28,7 @@ simulate:
 
 # One seed again, with all that happened: make replay SEED=7.
 replay:
+	@test -n "$(SEED)" || { echo "which seed? make replay SEED=7" >&2; exit 2; }
 	SEED=$(SEED) cargo test --test simulation replay -- --ignored --nocapture
 
 # Times of the hot functions, by criterion.

@@ -26,13 +26,14 @@ fn markdown_row(variable: &Variable) -> String {
 pub fn check_page(config: &Config, settings: &Settings) -> String {
     let mut page = "The configuration is valid.\n".to_owned();
     let mut group = None;
+    let name_width = VARIABLES.iter().map(|variable| variable.name.len()).max().unwrap_or(0);
     let width = VARIABLES.iter().map(|variable| variable.describe(config).chars().count()).max().unwrap_or(0).min(30);
     for variable in &VARIABLES {
         if group.replace(variable.group) != Some(variable.group) {
             line(&mut page, format_args!("\n{}", variable.group.title()));
         }
         let (value, origin) = (variable.describe(config), origin(variable, config, settings));
-        line(&mut page, format_args!("  {:<31}  {value:<width$}  {origin}", variable.name));
+        line(&mut page, format_args!("  {:<name_width$}  {value:<width$}  {origin}", variable.name));
     }
     page.push_str(&memory_page(config));
     page

@@ -108,7 +108,7 @@ fn syntax_error(frame: &[u8], error: &simd_json::Error, structurals: &[u32]) -> 
         let error = ProtocolError::new(ErrorCode::TooDeep).in_field("payload").at(offset_u32(error.index()));
         return DecodeError::Rejected { error, reply_to: scan_id(frame, structurals) };
     }
-    let error = ProtocolError::with_message(ErrorCode::BadMessage, "This is not one JSON object.")
+    let error = ProtocolError::with_message(ErrorCode::BadMessage, "This is not one valid JSON object.")
         .at(offset_u32(error_offset(frame).unwrap_or_else(|| error.index())));
     DecodeError::Rejected { error, reply_to: None }
 }
