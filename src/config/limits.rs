@@ -37,6 +37,9 @@ pub const WORK_PER_ROW: usize = 8 * 1024;
 pub const WORK_PER_FRAME: usize = 8;
 /// Work of a message beyond its bytes: its envelope, where it goes, its answer.
 pub const WORK_PER_MESSAGE: usize = 24;
+/// Work of a copy of a reliable message when it is held, which pays for writing it, too, and when it ends or is sent again:
+/// about four look-ups, three chains and a timer.
+pub const WORK_PER_COPY: usize = 8;
 /// Work of a request beyond its answer's bytes.
 pub const WORK_PER_REQUEST: usize = 256;
 /// Bytes of a message or an answer that are worth one unit of work. JSON of nothing but small values, the worst case,

@@ -7,7 +7,7 @@
 //! Where history has lost what a cursor still had to feed, the cursor moves on and a `hashi:gap` is owed.
 
 use super::Delivery;
-use crate::config::limits::{BATCH_BYTES, FEED_MESSAGES, FEED_WORK_PER_TICK};
+use crate::config::limits::{BATCH_BYTES, FEED_MESSAGES, FEED_WORK_PER_TICK, WORK_PER_COPY};
 use crate::message::Priority;
 use crate::tables::cursors::Cursor;
 use crate::tables::owed::{Owed, Reason};
@@ -88,13 +88,14 @@ impl Delivery {
                 if *room == 0 || *bytes == 0 {
                     return false;
                 }
-                let length = tables.messages.frame(id).len();
+                let (length, is_held) = (tables.messages.frame(id).len(), description.label != 0);
                 *room -= 1;
                 *bytes = bytes.saturating_sub(length);
                 tables.messages.retain(id, 1);
                 tables.outputs.push(slot, cursor.priority, id, length as u32);
                 self.totals.replayed += 1;
                 self.work += 1;
+                self.fed += if is_held { WORK_PER_COPY } else { 0 };
             }
             cursor.seq = seq;
         }

@@ -3,6 +3,7 @@
 use std::hash::Hash;
 
 use super::{Delivery, OVERLOADED, Publication};
+use crate::config::limits::WORK_PER_COPY;
 use crate::message::{Ack, Guarantee, ProtocolError};
 use crate::tables::connections::key_of;
 use crate::tables::dedup::{Identifier, Seen};
@@ -52,6 +53,7 @@ impl Delivery {
         let key = |&slot: &u32| (key_of(tables.connections.profile(slot).connection_id), slot);
         let receivers: Vec<(u64, u32)> = slots.iter().filter(confirms).map(key).collect();
         let unconfirmable = (slots.len() - receivers.len()) as u32;
+        self.work += receivers.len() * WORK_PER_COPY;
         let description = *tables.messages.description(id);
         let seq = description.place.map(|place| place.seq);
         let counts = Counts { matched: slots.len() as u32, unconfirmable, ..Counts::default() };
@@ -70,8 +72,8 @@ impl Delivery {
             return;
         }
         if let Some(topic) = tables.messages.description(id).topic {
-            let obsolete = tables.in_flight.replace(topic, &mut tables.messages);
-            self.work += self.withdraw(&obsolete, false);
+            let given_up = tables.in_flight.replace(topic, &mut tables.messages);
+            self.withdraw(&given_up, false);
         }
     }
 
@@ -80,11 +82,12 @@ impl Delivery {
     pub fn confirm(&mut self, slot: u32, ids: &[String]) -> u64 {
         let tables = &mut self.tables;
         let receiver = key_of(tables.connections.profile(slot).connection_id);
-        self.work += ids.len();
         let mut ignored = 0;
         for id in ids {
             let label = self.fingerprints.label(id);
-            ignored += u64::from(tables.in_flight.confirm(receiver, label, &mut tables.messages) == 0);
+            let confirmed = tables.in_flight.confirm(receiver, label, &mut tables.messages);
+            ignored += u64::from(confirmed == 0);
+            self.work += confirmed.max(1) * WORK_PER_COPY;
         }
         ignored
     }
@@ -160,5 +163,32 @@ impl Delivery {
         if let Some(slot) = rows.iter().copied().find(|&slot| tables.connections.is_known_as(slot, key)) {
             self.send_result(slot, &outcome.id, |out| outcome.counts.write(out, &outcome.id, None));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::limits::WORK_PER_ROW;
+    use crate::delivery::bench::Bench;
+
+    fn work_of<T>(bench: &mut Bench, does: impl FnOnce(&mut Bench) -> T) -> usize {
+        let before = bench.delivery.work;
+        does(bench);
+        bench.delivery.work - before
+    }
+
+    /// A peer must not get the loop's time for nothing.
+    #[test]
+    fn holding_replacing_and_confirming_are_charged_by_the_copy() {
+        let mut bench = Bench::new();
+        let slots: Vec<u32> = (1..=10).map(|id| bench.connect(id)).collect();
+        let publish = |bench: &mut Bench| bench.publish("m", Some("k"));
+        assert_eq!(work_of(&mut bench, publish), 10 + 10 * WORK_PER_COPY);
+        assert_eq!(work_of(&mut bench, publish), 10 + 20 * WORK_PER_COPY, "ten end and ten begin");
+        bench.write_last(slots[0]);
+        let mut confirm = |ids: &[String]| work_of(&mut bench, |bench| bench.delivery.confirm(slots[0], ids));
+        assert_eq!(confirm(&["m".to_owned(), "unknown".to_owned()]), 2 * WORK_PER_COPY);
+        assert_eq!(confirm(&vec![String::new(); 1024]), WORK_PER_ROW, "the longest takes a row's share of a tick");
     }
 }

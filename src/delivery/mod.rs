@@ -1,5 +1,7 @@
 //! Systems over the tables: publishing, answering, what happens when a queue overflows. No I/O; the time is an argument.
 
+#[cfg(test)]
+mod bench;
 mod catch_up;
 pub mod confirm;
 mod debounce;

@@ -7,9 +7,10 @@
 use std::ops::RangeInclusive;
 
 use super::{Delivery, Resumed};
+use crate::config::limits::WORK_PER_COPY;
 use crate::message::Priority;
 use crate::tables::connections::key_of;
-use crate::tables::in_flight::{CopyKey, Due, Expiry, Obsolete};
+use crate::tables::in_flight::{CopyKey, Due, Expiry, GivenUp, Obsolete};
 use crate::tables::messages::Description;
 use crate::tables::outcomes::Verdict;
 use crate::tables::owed::Owed;
@@ -30,20 +31,21 @@ impl Delivery {
     /// Queues copies again that were not confirmed in time, and gives up those that were sent often enough or expired.
     pub fn retry_due(&mut self, budget: usize) {
         let tables = &mut self.tables;
-        let Expiry { due, obsolete } = tables.in_flight.expire(self.now.ms(), budget, &mut tables.messages);
-        self.work += self.withdraw(&obsolete, true);
+        let Expiry { due, given_up } = tables.in_flight.expire(self.now.ms(), budget, &mut tables.messages);
+        self.withdraw(&given_up, true);
+        self.work += due.len() * WORK_PER_COPY;
         for copy in due {
             self.retry(copy);
         }
     }
 
-    /// Takes retries out of the queues in which they wait. Where a message `is_lost`, who was not sent it before is told.
-    /// Returns the work that it was.
-    pub(super) fn withdraw(&mut self, obsolete: &[Obsolete], is_lost: bool) -> usize {
-        let mut work = 0;
-        for &Obsolete { retry, slot, description, is_written } in obsolete {
+    /// Takes retries of what has ended out of the queues in which they wait. Where a message `is_lost`, who was not sent it
+    /// before is told.
+    pub(super) fn withdraw(&mut self, given_up: &GivenUp, is_lost: bool) {
+        self.work += given_up.copies * WORK_PER_COPY;
+        for &Obsolete { retry, slot, description, is_written } in &given_up.obsolete {
             let Tables { outputs, messages, connections, .. } = &mut self.tables;
-            work += 1 + outputs.ring_len(slot, description.priority);
+            self.work += outputs.ring_len(slot, description.priority);
             let was_queued = outputs.remove(slot, description.priority, retry, messages);
             let is_told = was_queued && is_lost && !is_written && connections.state(slot).is_open();
             if is_told && self.is_for(slot, &description) {
@@ -51,7 +53,6 @@ impl Delivery {
                 self.tables.outputs.mark(slot);
             }
         }
-        work
     }
 
     fn retry(&mut self, copy: Due) {
@@ -203,47 +204,15 @@ impl Delivery {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
-    use crate::delivery::{Loss, Publication};
-    use crate::message::Guarantee;
-    use crate::message::system::Features;
-    use crate::tables::connections::{Address, Profile};
-    use crate::tables::in_flight::WriteTimes;
+    use crate::delivery::Loss;
+    use crate::delivery::bench::Bench;
     use crate::tables::owed::Reason;
 
-    struct Bench {
-        delivery: Delivery,
-        session: SessionId,
-    }
-
     impl Bench {
-        fn new() -> Self {
-            let mut delivery = Delivery::new(&Config::default(), [7; 32]);
-            let session = delivery.tables.sessions.open("s", 0);
-            Self { delivery, session }
-        }
-
-        /// A member that confirms.
-        fn connect(&mut self, connection_id: u128) -> u32 {
-            let features = Features { ack: true, ..Features::default() };
-            let address = Address { ip: [0; 16], port: 1 };
-            let profile = Profile { features, ..Profile::new(connection_id, address, 0, 0) };
-            let slot = self.delivery.tables.connections.insert(profile, 0).slot();
-            self.delivery.tables.outputs.open(slot);
-            self.delivery.tables.sessions.join(slot, self.session);
-            slot
-        }
-
         /// Publishes, and writes the copy of `slot`.
         fn publish_and_write(&mut self, slot: u32, id: &str) {
-            let guarantee = Guarantee::Retried;
-            let publication = Publication { id, guarantee, ..Publication::plain(Priority::Normal, b"1") };
-            self.delivery.publish(self.session, None, &publication).unwrap();
-            let receiver = (self.delivery.receiver_of(slot), slot);
-            let tables = &mut self.delivery.tables;
-            let message = tables.outputs.ring(slot, Priority::Normal).last().unwrap();
-            let times = WriteTimes { now_ms: 0, expires_ms: 60_000 };
-            assert!(!tables.in_flight.note_written(message, receiver, true, times, &mut tables.messages));
+            self.publish(id, None);
+            self.write_last(slot);
         }
 
         /// The row ends, and another one goes on for it; how many copies are queued for that.

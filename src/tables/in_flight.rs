@@ -51,6 +51,15 @@ pub struct Due {
     pub is_doubtful: bool,
 }
 
+/// Copies that were given up.
+#[derive(Debug, Default)]
+pub struct GivenUp {
+    /// How many.
+    pub copies: usize,
+    /// Their retries, which are not to be sent any more.
+    pub obsolete: Vec<Obsolete>,
+}
+
 /// A retry that a row perhaps still has in its queue, of a message that is given up.
 #[derive(Clone, Copy, Debug)]
 pub struct Obsolete {
@@ -69,8 +78,8 @@ pub struct Obsolete {
 pub struct Expiry {
     /// What is to be sent again.
     pub due: Vec<Due>,
-    /// What is not to be sent any more.
-    pub obsolete: Vec<Obsolete>,
+    /// What has ended.
+    pub given_up: GivenUp,
 }
 
 /// Sums since the start.
@@ -195,12 +204,12 @@ impl InFlight {
     }
 
     /// A newer message of the topic was published: the older one is not sent again.
-    pub fn replace(&mut self, topic: Topic, messages: &mut Messages) -> Vec<Obsolete> {
-        let mut obsolete = Vec::new();
+    pub fn replace(&mut self, topic: Topic, messages: &mut Messages) -> GivenUp {
+        let mut given_up = GivenUp::default();
         if let Some(message) = self.index.find_topic(topic) {
-            self.give_up(message, usize::MAX, &mut obsolete, messages);
+            self.give_up(message, usize::MAX, &mut given_up, messages);
         }
-        obsolete
+        given_up
     }
 
     /// The message is past its own expiry, before its end may have come here: [`InFlight::expire`] gives it up for all
@@ -262,23 +271,25 @@ impl InFlight {
     /// others that are due come out, and have no timer until they are written again. At most `budget` copies end or come
     /// out; what is left is due at once. Of a message that has expired nothing comes out.
     pub fn expire(&mut self, now_ms: u64, budget: usize, messages: &mut Messages) -> Expiry {
-        let (mut left, mut ended, mut fired, mut expiry) = (budget, Vec::new(), Vec::new(), Expiry::default());
+        let Expiry { mut due, mut given_up } = Expiry::default();
+        let (mut ended, mut fired) = (Vec::new(), Vec::new());
         self.ends.expire(now_ms, budget, &mut ended);
         for message in ended {
             self.ending_links.append(&mut self.ending, message);
         }
-        while let Some(message) = self.ending.first().filter(|_| left > 0) {
-            left -= self.give_up(message, left, &mut expiry.obsolete, messages);
+        while let Some(message) = self.ending.first().filter(|_| given_up.copies < budget) {
+            self.give_up(message, budget - given_up.copies, &mut given_up, messages);
         }
-        self.timers.expire(now_ms, left, &mut fired);
+        self.timers.expire(now_ms, budget - given_up.copies, &mut fired);
         for copy in fired {
             if self.index.copy(copy).attempts >= self.limits.retries {
                 self.end(copy, Verdict::Expired, messages);
+                given_up.copies += 1;
             } else {
-                expiry.due.extend(self.due(copy));
+                due.extend(self.due(copy));
             }
         }
-        expiry
+        Expiry { due, given_up }
     }
 
     /// When something is due next.
@@ -364,22 +375,18 @@ impl InFlight {
         }
     }
 
-    /// Gives up to `budget` copies of a message up. Their retries come out. Returns how many ended.
-    fn give_up(&mut self, message: u32, budget: usize, obsolete: &mut Vec<Obsolete>, messages: &mut Messages) -> usize {
+    /// Gives copies of a message up, at most `budget` of them.
+    fn give_up(&mut self, message: u32, budget: usize, given_up: &mut GivenUp, messages: &mut Messages) {
         let (id, retry) = (self.index.message(message).id, self.index.message(message).retry);
         let description = *messages.description(id);
         let copies: Vec<u32> = self.index.copies_of(message).take(budget).collect();
         for &copy in &copies {
-            let due = self.due(copy).zip(retry);
-            obsolete.extend(due.map(|(Due { slot, is_written, .. }, retry)| Obsolete {
-                retry,
-                slot,
-                description,
-                is_written,
-            }));
+            if let Some((Due { slot, is_written, .. }, retry)) = self.due(copy).zip(retry) {
+                given_up.obsolete.push(Obsolete { retry, slot, description, is_written });
+            }
             self.end(copy, Verdict::Expired, messages);
         }
-        copies.len()
+        given_up.copies += copies.len();
     }
 
     fn arm(&mut self, copy: u32, now_ms: u64) {
@@ -596,7 +603,8 @@ mod tests {
         let key = bench.expire_at(1000 + 2 * WHEEL_TICK_MS)[0].key;
         let retry = bench.store(1, None);
         bench.table.set_retry(key, retry, &mut bench.messages);
-        let obsolete = bench.table.replace(Topic(9), &mut bench.messages);
+        let GivenUp { obsolete, copies } = bench.table.replace(Topic(9), &mut bench.messages);
+        assert_eq!(copies, 3);
         let told: Vec<_> = obsolete.iter().map(|copy| (copy.retry, copy.slot, copy.is_written)).collect();
         assert_eq!(told, [(retry, 1, true), (retry, 2, false)]);
         assert!(bench.table.is_empty() && bench.messages.is_empty());
