@@ -101,6 +101,9 @@ pub const EXPIRED_RANGES_MAX: usize = 16;
 pub const OWED_APART_MAX: usize = 16;
 /// Sessions whose positions one `authentication` may name.
 pub const RESUME_POSITIONS_MAX: usize = 256;
+/// Connections that a connection goes on for, one after the other, and knows: what is hidden from earlier ones may come back
+/// to it.
+pub const LINEAGE_MAX: usize = 16;
 /// A client is told its positions at most so often, in milliseconds.
 pub const POSITION_INTERVAL_MS: u64 = 1_000;
 

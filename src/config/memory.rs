@@ -6,7 +6,7 @@
 use super::Config;
 use super::limits::{
     BACKLOG_ENTRIES_MAX, BATCH_BYTES, BLOCK_ENTRIES, DEBOUNCED_TOPICS_MAX, FREE_BYTES_KEPT, HEAD_BYTES_MAX,
-    HELD_BYTES_MAX, HTTP_SOCKETS, IN_FLIGHT_MAX, OUTCOMES_MAX, REMEMBERED_IDS_MAX, WORK_PER_TICK,
+    HELD_BYTES_MAX, HTTP_SOCKETS, IN_FLIGHT_MAX, LINEAGE_MAX, OUTCOMES_MAX, REMEMBERED_IDS_MAX, WORK_PER_TICK,
 };
 
 /// One connection: hot and cold columns, its side tables, its timers. Input that is not complete is counted with
@@ -15,6 +15,17 @@ pub const ROW_BYTES: u64 = 512;
 
 /// One session: its name, its row, its entry in the index.
 pub const SESSION_BYTES: u64 = 512;
+
+/// One connection that has ended and that a client may go on for: its row, its entry in the index, its lineage.
+pub const DEPARTURE_BYTES: u64 = 512;
+
+/// The lineage of one connection.
+pub const LINEAGE_BYTES: u64 = 320;
+
+const _: () = assert!(LINEAGE_MAX * size_of::<(u64, u64)>() < LINEAGE_BYTES as usize);
+
+/// One session in the list of a connection that has ended.
+pub const LISTED_SESSION_BYTES: u64 = 16;
 
 /// One edge between a connection and a session, seen from both sides.
 pub const MEMBERSHIP_BYTES: u64 = 32;
@@ -82,6 +93,7 @@ pub fn worst_case_memory(config: &Config) -> Vec<(String, u64)> {
         rings(config, rows),
         pushes(rows),
         memberships(config, rows),
+        departures(config, rows),
         sessions(config),
         ("messages, unfinished input and what waits for handlers: HASHI_MEMORY_BYTES".to_owned(), config.memory_bytes),
         small_input(rows),
@@ -123,6 +135,16 @@ fn memberships(config: &Config, rows: u64) -> (String, u64) {
     let edges = u64::from(config.sessions_per_connection) + 1;
     let sum = format!("{rows} sockets x ({} + the personal one) x {MEMBERSHIP_BYTES}", config.sessions_per_connection);
     (format!("memberships: {sum}"), rows * edges * MEMBERSHIP_BYTES)
+}
+
+fn departures(config: &Config, rows: u64) -> (String, u64) {
+    let listed = u64::from(config.sessions_per_connection);
+    let one = DEPARTURE_BYTES + listed * LISTED_SESSION_BYTES;
+    let sum = format!(
+        "{} x ({DEPARTURE_BYTES} + {listed} x {LISTED_SESSION_BYTES}) + {rows} sockets x {LINEAGE_BYTES}",
+        config.max_connections
+    );
+    (format!("take-over of connections: {sum}"), u64::from(config.max_connections) * one + rows * LINEAGE_BYTES)
 }
 
 fn sessions(config: &Config) -> (String, u64) {
@@ -197,6 +219,7 @@ mod tests {
             164 * (4 + 6) * 64,
             8750 * 64,
             164 * 17 * 32,
+            100 * (512 + 16 * 16) + 164 * 320,
             100_000 * 512,
             256 << 20,
             164 * 8192,

@@ -143,11 +143,11 @@ impl Delivery {
         }
     }
 
-    /// The row goes on for the connections of these keys: what they have not confirmed is now its own. It is judged once the
+    /// The row goes on for the connection of this key: what that has not confirmed is now its own. It is judged once the
     /// row's positions are known.
-    pub fn adopt_in_flight(&mut self, slot: u32, keys: &[u64]) -> Vec<CopyKey> {
+    pub fn adopt_in_flight(&mut self, slot: u32, key: u64) -> Vec<CopyKey> {
         let receiver = self.receiver_of(slot);
-        keys.iter().flat_map(|&key| self.tables.in_flight.adopt(key, receiver, slot)).collect()
+        self.tables.in_flight.adopt(key, receiver, slot)
     }
 
     /// Goes on with what the row has taken over, now that it is known from where its client resumes. What has ended since
@@ -220,7 +220,7 @@ mod tests {
             let key = self.delivery.receiver_of(old);
             self.delivery.tables.in_flight.park(key);
             let new = self.connect(2);
-            let copies = self.delivery.adopt_in_flight(new, &[key]);
+            let copies = self.delivery.adopt_in_flight(new, key);
             self.delivery.continue_in_flight(new, &copies, &[(self.session, resumed)]);
             self.delivery.tables.in_flight.invariants(&self.delivery.tables.messages);
             self.delivery.tables.outputs.len(new)
@@ -251,7 +251,7 @@ mod tests {
         let key = bench.delivery.receiver_of(old);
         bench.delivery.tables.in_flight.park(key);
         let new = bench.connect(2);
-        let copies = bench.delivery.adopt_in_flight(new, &[key]);
+        let copies = bench.delivery.adopt_in_flight(new, key);
         assert_eq!(bench.delivery.confirm(new, &["m1".to_owned()]), 0);
         bench.delivery.continue_in_flight(new, &copies, &[]);
         let in_flight = &bench.delivery.tables.in_flight;

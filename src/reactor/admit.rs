@@ -11,7 +11,7 @@ use crate::message::system::{Authentication, BAD_TOKEN, Features, Resume, parse_
 use crate::message::timestamp::format_timestamp;
 use crate::message::{Close, Envelope, ErrorCode, MessageType, ProtocolError};
 use crate::rest::listen::bound_session;
-use crate::tables::connections::NEVER;
+use crate::tables::connections::{NEVER, key_of};
 use crate::tables::in_flight::CopyKey;
 use crate::tables::owed::Reason;
 use crate::tables::sessions::PERSONAL_PREFIX;
@@ -210,10 +210,8 @@ impl Core {
             return Vec::new();
         };
         self.metrics.takeovers += 1;
-        for &key in &departure.keys {
-            tables.connections.add_alias(slot, key);
-        }
-        let in_flight = self.delivery.adopt_in_flight(slot, &departure.keys);
+        tables.connections.inherit(slot, departure.lineage);
+        let in_flight = self.delivery.adopt_in_flight(slot, key_of(connection_id));
         for id in departure.sessions {
             if self.delivery.tables.sessions.is_alive(id) {
                 let name = self.delivery.tables.sessions.name(id).to_owned();

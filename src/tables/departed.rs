@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use rustc_hash::FxHashMap;
 
 use super::SessionId;
+use super::connections::Ended;
 
 /// What waits for a connection's client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,8 +14,8 @@ pub struct Departure {
     pub personal: SessionId,
     /// The sessions it was in, in the order of joining, without the personal one.
     pub sessions: Vec<SessionId>,
-    /// The keys of the connection and of those that it had taken over.
-    pub keys: Vec<u64>,
+    /// The connection and those that it went on for, the last one first.
+    pub lineage: Vec<Ended>,
 }
 
 /// The table. At its limit the oldest goes.
@@ -101,7 +102,7 @@ mod tests {
 
     fn departure(user: u32) -> Departure {
         let personal = SessionId { slot: user, generation: 0 };
-        Departure { personal, sessions: vec![SessionId { slot: 9, generation: 0 }], keys: vec![1] }
+        Departure { personal, sessions: vec![SessionId { slot: 9, generation: 0 }], lineage: Vec::new() }
     }
 
     #[test]
