@@ -1,10 +1,10 @@
 //! Connections that ended a short while ago: their memberships wait for a client that goes on with a new connection.
 
-use std::collections::VecDeque;
-
 use rustc_hash::FxHashMap;
+use slab::Slab;
 
 use super::SessionId;
+use super::chains::{Chain, Links};
 use super::connections::Ended;
 
 /// What waits for a connection's client.
@@ -18,81 +18,102 @@ pub struct Departure {
     pub lineage: Vec<Ended>,
 }
 
+#[derive(Debug)]
+struct Row {
+    connection_id: u128,
+    ended_ms: u64,
+    departure: Departure,
+}
+
 /// The table. At its limit the oldest goes.
 pub struct Departed {
+    rows: Slab<Row>,
     /// By public id. The ids are our own random bits, so a fast hasher is safe.
-    by_id: FxHashMap<u128, Departure>,
-    /// In the order of their ends, with the time in milliseconds. Those taken over are still here.
-    order: VecDeque<(u64, u128)>,
+    by_id: FxHashMap<u128, u32>,
+    /// In the order of their ends.
+    order: Chain,
+    links: Links,
     departures_max: usize,
 }
 
 impl Departed {
     /// An empty table.
     pub fn new(departures_max: usize) -> Self {
-        Self { by_id: FxHashMap::default(), order: VecDeque::new(), departures_max }
+        Self {
+            rows: Slab::new(),
+            by_id: FxHashMap::default(),
+            order: Chain::default(),
+            links: Links::default(),
+            departures_max,
+        }
     }
 
     /// Connections that wait.
     pub fn len(&self) -> usize {
-        self.by_id.len()
+        self.rows.len()
     }
 
     /// Whether none does.
     pub fn is_empty(&self) -> bool {
-        self.by_id.is_empty()
+        self.rows.is_empty()
     }
 
     /// A connection ends.
     pub fn insert(&mut self, connection_id: u128, departure: Departure, now_ms: u64) {
-        if self.order.len() >= self.departures_max
-            && let Some((_, oldest)) = self.order.pop_front()
+        if self.rows.len() >= self.departures_max
+            && let Some(oldest) = self.order.first()
         {
-            self.by_id.remove(&oldest);
+            self.remove(oldest);
         }
-        self.order.push_back((now_ms, connection_id));
-        self.by_id.insert(connection_id, departure);
+        let at = self.rows.insert(Row { connection_id, ended_ms: now_ms, departure }) as u32;
+        self.links.append(&mut self.order, at);
+        self.by_id.insert(connection_id, at);
     }
 
     /// A client of the user `personal` goes on for a connection.
     pub fn take(&mut self, connection_id: u128, personal: SessionId) -> Option<Departure> {
-        self.find(connection_id, personal)?;
-        self.by_id.remove(&connection_id)
+        self.find(connection_id, personal).map(|at| self.remove(at))
     }
 
     /// The sessions that a client of the user `personal` would go on in.
     pub fn sessions_of(&self, connection_id: u128, personal: SessionId) -> &[SessionId] {
-        self.find(connection_id, personal).map_or(&[], |departure| &departure.sessions)
+        self.find(connection_id, personal).map_or(&[], |at| &self.rows[at as usize].departure.sessions)
     }
 
-    fn find(&self, connection_id: u128, personal: SessionId) -> Option<&Departure> {
-        self.by_id.get(&connection_id).filter(|departure| departure.personal == personal)
+    fn find(&self, connection_id: u128, personal: SessionId) -> Option<u32> {
+        let at = self.by_id.get(&connection_id).copied();
+        at.filter(|&at| self.rows[at as usize].departure.personal == personal)
+    }
+
+    fn remove(&mut self, at: u32) -> Departure {
+        self.links.remove(&mut self.order, at);
+        let Row { connection_id, departure, .. } = self.rows.remove(at as usize);
+        self.by_id.remove(&connection_id);
+        departure
     }
 
     /// Forgets connections that ended at `since_ms` or before; at most `budget` of them.
     pub fn expire(&mut self, since_ms: u64, budget: usize) {
         for _ in 0..budget {
-            match self.order.front() {
-                Some(&(ended_ms, connection_id)) if ended_ms <= since_ms => {
-                    self.by_id.remove(&connection_id);
-                    self.order.pop_front();
-                }
+            match self.order.first() {
+                Some(oldest) if self.rows[oldest as usize].ended_ms <= since_ms => self.remove(oldest),
                 _ => return,
-            }
+            };
         }
     }
 
     /// When the oldest ended.
     pub fn oldest_ms(&self) -> Option<u64> {
-        self.order.front().map(|(ended_ms, _)| *ended_ms)
+        self.order.first().map(|oldest| self.rows[oldest as usize].ended_ms)
     }
 
-    /// Checks that every connection that waits has its time.
+    /// Checks that every connection that waits has its place in the order.
     pub fn invariants(&self) {
-        assert!(self.order.len() <= self.departures_max);
-        assert!(self.order.iter().is_sorted_by_key(|(ended_ms, _)| *ended_ms));
-        let known = self.order.iter().filter(|(_, id)| self.by_id.contains_key(id)).count();
-        assert_eq!(known, self.by_id.len());
+        assert!(self.rows.len() <= self.departures_max);
+        assert_eq!(self.order.len(), self.rows.len());
+        assert_eq!(self.by_id.len(), self.rows.len());
+        assert!(self.by_id.iter().all(|(id, &at)| self.rows[at as usize].connection_id == *id));
+        assert!(self.links.iter(self.order).map(|at| self.rows[at as usize].ended_ms).is_sorted());
     }
 }
 
@@ -116,6 +137,18 @@ mod tests {
         assert_eq!(departed.take(7, departure(1).personal), Some(departure(1)));
         assert_eq!(departed.take(7, departure(1).personal), None);
         departed.invariants();
+    }
+
+    #[test]
+    fn those_that_were_taken_over_need_no_room() {
+        let mut departed = Departed::new(2);
+        departed.insert(1, departure(1), 0);
+        for id in 2..20 {
+            departed.insert(id, departure(2), 0);
+            assert!(departed.take(id, departure(2).personal).is_some());
+            departed.invariants();
+        }
+        assert_eq!(departed.take(1, departure(1).personal), Some(departure(1)));
     }
 
     #[test]
