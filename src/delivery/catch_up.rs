@@ -6,9 +6,13 @@
 //!
 //! Where history has lost what a cursor still had to feed, the cursor moves on and a `hashi:gap` is owed.
 
+use std::ops::RangeInclusive;
+
 use super::Delivery;
+use super::retry::Evicted;
 use crate::config::limits::{BATCH_BYTES, FEED_MESSAGES, FEED_WORK_PER_TICK, WORK_PER_COPY};
 use crate::message::Priority;
+use crate::tables::SessionId;
 use crate::tables::cursors::Cursor;
 use crate::tables::owed::{Owed, Reason};
 
@@ -17,9 +21,8 @@ impl Delivery {
     pub fn feed(&mut self, slot: u32, queue_messages: usize) {
         let mut cursors: Vec<Cursor> = self.tables.outputs.cursors().of(slot).to_vec();
         cursors.retain(|cursor| self.tables.sessions.is_alive(cursor.session));
-        for cursor in &mut cursors {
-            self.declare_evicted(slot, cursor);
-        }
+        let evicted: Evicted = cursors.iter_mut().filter_map(|cursor| self.declare_evicted(slot, cursor)).collect();
+        self.retry_evicted(slot, &evicted);
         for priority in Priority::ALL {
             let room = self.room_to_feed(slot, priority, queue_messages);
             self.feed_priority(slot, priority, room, &mut cursors);
@@ -31,14 +34,20 @@ impl Delivery {
         self.tables.outputs.set_cursors(slot, cursors);
     }
 
-    fn declare_evicted(&mut self, slot: u32, cursor: &mut Cursor) {
-        let evicted = self.tables.history.evicted_to(cursor.session, cursor.priority).min(cursor.end);
-        if evicted > cursor.seq {
-            let (session, from) = (cursor.session, cursor.seq + 1);
-            self.tables.outputs.owe(slot, Owed::Session { session, from, to: evicted, reason: Reason::HistoryEvicted });
-            self.retry_evicted(slot, session, cursor.priority, from..=evicted);
-            cursor.seq = evicted;
+    /// Moves a cursor over what history has lost. Returns what that was.
+    fn declare_evicted(
+        &mut self,
+        slot: u32,
+        cursor: &mut Cursor,
+    ) -> Option<((SessionId, Priority), RangeInclusive<u64>)> {
+        let to = self.tables.history.evicted_to(cursor.session, cursor.priority).min(cursor.end);
+        if to <= cursor.seq {
+            return None;
         }
+        let (session, from) = (cursor.session, cursor.seq + 1);
+        self.tables.outputs.owe(slot, Owed::Session { session, from, to, reason: Reason::HistoryEvicted });
+        cursor.seq = to;
+        Some(((session, cursor.priority), from..=to))
     }
 
     /// Messages that may be put into a ring now. A ring that still holds some is fed later, high's excepted: the answers in

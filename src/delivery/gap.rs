@@ -8,7 +8,9 @@ use crate::tables::owed::{Owed, Reason};
 impl Delivery {
     /// Queues the gaps a row is owed, each before what it must be told before.
     pub fn pay_gaps(&mut self, slot: u32) {
-        for owed in self.tables.outputs.take_owed(slot) {
+        let all = self.tables.outputs.take_owed(slot);
+        self.doubt_positions(slot, &all);
+        for owed in all {
             let (session, payload) = match owed {
                 Owed::Direct { count, reason } => {
                     self.totals.gaps[reason as usize] += 1;
@@ -18,7 +20,6 @@ impl Delivery {
                 Owed::Session { session, .. } if !self.tables.sessions.is_alive(session) => continue,
                 Owed::Session { session, from, to, reason } => {
                     self.totals.gaps[reason as usize] += 1;
-                    self.doubt_positions(slot, session, from..=to);
                     (Some(session), gap_payload(self.tables.sessions.name(session), Some((from, to)), reason))
                 }
             };

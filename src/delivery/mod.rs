@@ -73,7 +73,7 @@ pub struct Delivery {
     scratch: Vec<u8>,
     /// Work since the tick began, in ring pushes and what takes as long as so many.
     pub work: usize,
-    /// Work of this tick that fed rows from history.
+    /// Work of this tick that fed rows from history, and that told rows what they have lost.
     pub fed: usize,
     /// How long what must not come too often is held back; zero for not at all.
     debounce_ms: u64,

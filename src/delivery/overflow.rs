@@ -89,7 +89,7 @@ impl Delivery {
         let tables = &mut self.tables;
         let (mut count, mut bytes) = (tables.outputs.len(slot), tables.outputs.queued_bytes(slot));
         let mut dropped = 0;
-        let mut reliable = Vec::new();
+        let mut reliable = FxHashSet::default();
         tables.outputs.retain(slot, priority, &mut tables.messages, |messages, id| {
             if !is_over(count, bytes, limits) {
                 return true;
@@ -98,7 +98,7 @@ impl Delivery {
             bytes -= messages.frame(id).len() as u64;
             dropped += 1;
             if messages.description(id).label != 0 {
-                reliable.push(id);
+                reliable.insert(id);
             }
             false
         });

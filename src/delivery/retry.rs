@@ -6,6 +6,8 @@
 
 use std::ops::RangeInclusive;
 
+use rustc_hash::{FxHashMap, FxHashSet};
+
 use super::{Delivery, Resumed};
 use crate::config::limits::WORK_PER_COPY;
 use crate::message::Priority;
@@ -15,6 +17,9 @@ use crate::tables::messages::Description;
 use crate::tables::outcomes::Verdict;
 use crate::tables::owed::Owed;
 use crate::tables::{MessageId, SessionId, Tables};
+
+/// Positions that history no longer holds for a row that is behind, by session and priority.
+pub(super) type Evicted = FxHashMap<(SessionId, Priority), RangeInclusive<u64>>;
 
 /// What becomes of a copy whose receiver has come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,42 +109,44 @@ impl Delivery {
         key_of(self.tables.connections.profile(slot).connection_id)
     }
 
-    /// The row is told of a gap: its position will pass messages that it has perhaps not got.
-    pub(super) fn doubt_positions(&mut self, slot: u32, session: SessionId, range: RangeInclusive<u64>) {
-        if self.tables.in_flight.is_empty() {
+    /// The row is told of these losses: its positions will pass messages that it has perhaps not got. However many there are,
+    /// its copies are walked once.
+    pub(super) fn doubt_positions(&mut self, slot: u32, told: &[Owed]) {
+        let mut ranges: FxHashMap<SessionId, Vec<RangeInclusive<u64>>> = FxHashMap::default();
+        for loss in told {
+            if let &Owed::Session { session, from, to, .. } = loss {
+                ranges.entry(session).or_default().push(from..=to);
+            }
+        }
+        if ranges.is_empty() || self.tables.in_flight.is_empty() {
             return;
         }
         let (receiver, tables) = (self.receiver_of(slot), &mut self.tables);
-        tables.in_flight.doubt(receiver, &tables.messages, |description| {
-            description.place.is_some_and(|place| place.session == session && range.contains(&place.seq))
+        self.fed += tables.in_flight.doubt(receiver, &tables.messages, |description| {
+            let lost = description.place.map(|place| (ranges.get(&place.session), place.seq));
+            lost.is_some_and(|(ranges, seq)| ranges.into_iter().flatten().any(|range| range.contains(&seq)))
         });
     }
 
     /// What the row waited for is no longer in history.
-    pub(super) fn retry_evicted(
-        &mut self,
-        slot: u32,
-        session: SessionId,
-        priority: Priority,
-        range: RangeInclusive<u64>,
-    ) {
-        if self.tables.in_flight.is_empty() {
+    pub(super) fn retry_evicted(&mut self, slot: u32, evicted: &Evicted) {
+        if evicted.is_empty() || self.tables.in_flight.is_empty() {
             return;
         }
         let (receiver, tables) = (self.receiver_of(slot), &mut self.tables);
         let messages = &tables.messages;
-        tables.in_flight.miss(receiver, self.now.ms(), |id| {
-            let description = messages.description(id);
-            let place = description.place.filter(|place| place.session == session);
-            description.priority == priority && place.is_some_and(|place| range.contains(&place.seq))
+        self.fed += tables.in_flight.miss(receiver, self.now.ms(), |id| {
+            let &Description { place, priority, .. } = messages.description(id);
+            let lost = place.map(|place| (evicted.get(&(place.session, priority)), place.seq));
+            lost.is_some_and(|(range, seq)| range.is_some_and(|range| range.contains(&seq)))
         });
     }
 
     /// These have left the row's queue unwritten.
-    pub(super) fn retry_dropped(&mut self, slot: u32, dropped: &[MessageId]) {
+    pub(super) fn retry_dropped(&mut self, slot: u32, dropped: &FxHashSet<MessageId>) {
         if !dropped.is_empty() {
             let receiver = self.receiver_of(slot);
-            self.tables.in_flight.miss(receiver, self.now.ms(), |id| dropped.contains(&id));
+            self.fed += self.tables.in_flight.miss(receiver, self.now.ms(), |id| dropped.contains(&id));
         }
     }
 
@@ -241,6 +248,26 @@ mod tests {
         let totals = bench.delivery.tables.in_flight.totals;
         assert_eq!((totals.confirmed, queued), (1, 1), "m1 is confirmed, m2 sent again, m3 replayed");
         assert_eq!(bench.delivery.tables.in_flight.len(), 2);
+    }
+
+    #[test]
+    fn however_much_is_lost_the_copies_are_walked_once() {
+        let mut bench = Bench::new();
+        let slot = bench.connect(1);
+        for id in ["m1", "m2", "m3"] {
+            bench.publish_and_write(slot, id);
+        }
+        let others = (0..5).map(|number| bench.delivery.tables.sessions.open(&format!("s{number}"), 0));
+        let sessions: Vec<SessionId> = others.collect::<Vec<_>>().into_iter().chain([bench.session]).collect();
+        for &session in &sessions {
+            let loss = Owed::Session { session, from: 1, to: 9, reason: Reason::HistoryEvicted };
+            bench.delivery.tables.outputs.owe(slot, loss);
+        }
+        bench.delivery.pay_gaps(slot);
+        assert_eq!(bench.delivery.fed, 3);
+        let evicted = sessions.iter().map(|&session| ((session, Priority::Normal), 1..=9)).collect();
+        bench.delivery.retry_evicted(slot, &evicted);
+        assert_eq!(bench.delivery.fed, 6);
     }
 
     #[test]

@@ -226,23 +226,29 @@ impl InFlight {
         self.index.find_message(id).is_some()
     }
 
-    /// The receiver will not get what it has not got of these positions, or its own position passes them.
-    pub fn doubt(&mut self, receiver: u64, messages: &Messages, is_lost: impl Fn(&Description) -> bool) {
-        for copy in self.copies_of(receiver) {
+    /// The receiver will not get what it has not got of these positions, or its own position passes them. Returns how many
+    /// copies it has.
+    pub fn doubt(&mut self, receiver: u64, messages: &Messages, is_lost: impl Fn(&Description) -> bool) -> usize {
+        let copies = self.copies_of(receiver);
+        for &copy in &copies {
             let is_lost = is_lost(messages.description(self.index.message_of(copy).id));
             self.index.copy_mut(copy).is_doubtful |= is_lost;
         }
+        copies.len()
     }
 
-    /// Copies that left the receiver's queue although they were not written are due like those that were.
-    pub fn miss(&mut self, receiver: u64, now_ms: u64, is_lost: impl Fn(MessageId) -> bool) {
-        for copy in self.copies_of(receiver) {
+    /// Copies that left the receiver's queue although they were not written are due like those that were. Returns how many
+    /// copies it has.
+    pub fn miss(&mut self, receiver: u64, now_ms: u64, is_lost: impl Fn(MessageId) -> bool) -> usize {
+        let copies = self.copies_of(receiver);
+        for &copy in &copies {
             let tracked = self.index.message_of(copy);
             let is_missed = is_lost(tracked.id) || tracked.retry.is_some_and(&is_lost);
             if is_missed && self.timers.due_ms(copy).is_none() {
                 self.arm(copy, now_ms);
             }
         }
+        copies.len()
     }
 
     /// The receiver's row ends: what it has not confirmed waits.
