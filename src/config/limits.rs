@@ -68,6 +68,16 @@ pub const DRAIN_HIGH_BYTES_PER_TICK: usize = 4 * 1024 * 1024;
 pub const DRAIN_LOW_WRITES_PER_TICK: usize = DRAIN_WRITES_PER_TICK / 8;
 /// Writes that carry high messages in one tick.
 pub const DRAIN_HIGH_WRITES_PER_TICK: usize = 1024;
+/// Rows of one dirty list that are visited in one tick and have nothing to write after all: history feeds them later.
+pub const VAIN_VISITS_PER_LIST: usize = 128;
+/// Work of one tick that brings stalled rows back within their limits. What is left over counts as backlog, so that the
+/// queues of rows that do not read do not outgrow it.
+pub const ENFORCE_WORK_PER_TICK: usize = WORK_PER_TICK / 4;
+/// Work of one entry in the queue of a row that is over its limits: it is hashed, taken off and put back.
+pub const WORK_PER_ENFORCED_ENTRY: usize = 4;
+/// A row that conflation leaves with less free room than this part of its limits falls behind: it would be over them with
+/// the next messages again, and each time its whole queue is looked through.
+pub const ROOM_DIVISOR: u64 = 4;
 /// One batch: the most one row writes in one tick, unless one message is larger.
 pub const BATCH_BYTES: usize = 64 * 1024;
 /// Messages up to this size are gathered into one buffer; a batch with a larger one is written with `writev`.

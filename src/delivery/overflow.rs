@@ -1,16 +1,17 @@
 //! What happens when a row's queue is over its limits and its socket takes no more.
 //!
-//! First, an entry goes that has a later entry of the same session, type and key in its ring. Then the row falls behind: its
-//! messages of sessions leave the normal and low rings, and history feeds it later (`catch_up`). Then messages without a
-//! sequence go, low before normal, oldest first, and a `hashi:gap` is owed. If `high` alone is still over, the consumer is
-//! too slow for this server.
+//! First, an entry goes that has a later entry of the same session, type and key in its ring. If that makes little room, the
+//! row falls behind: its messages of sessions leave the normal and low rings, and history feeds it later (`catch_up`). Then
+//! messages without a sequence go, low before normal, oldest first, and a `hashi:gap` is owed. If `high` alone is still
+//! over, the consumer is too slow for this server.
 //!
-//! Weakness: O(queue) for each visit of a row over its limits. Fine for queues of some hundred messages; for much longer
-//! ones, conflate only every so many messages over the limit.
+//! A look at a row over its limits is O(queue). It makes room for a part of the queue, or the row gets no more of its sessions
+//! but `high`: so most pushes cost O(1) of it in the long run. Weakness: not those of `high`, and of what has no position.
 
 use rustc_hash::FxHashSet;
 
 use super::Delivery;
+use crate::config::limits::ROOM_DIVISOR;
 use crate::message::Priority;
 use crate::tables::owed::{Owed, Reason};
 
@@ -23,12 +24,22 @@ pub struct QueueLimits {
     pub bytes: u64,
 }
 
+impl QueueLimits {
+    /// Limits that leave some room below these.
+    const fn with_room(self) -> Self {
+        let Self { messages, bytes } = self;
+        Self { messages: messages - messages / ROOM_DIVISOR as usize, bytes: bytes - bytes / ROOM_DIVISOR }
+    }
+}
+
 /// What to do with the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Verdict {
     /// It is within its limits.
     Within,
+    /// It was over them and is within them again.
+    Restored,
     /// Even without normal and low messages it is over: close it with 4013.
     TooSlow,
 }
@@ -42,13 +53,13 @@ impl Delivery {
         for priority in Priority::ALL {
             self.conflate(slot, priority);
         }
-        if self.is_over(slot, limits) {
+        if self.is_over(slot, limits.with_room()) {
             self.fall_behind(slot);
         }
         for priority in [Priority::Low, Priority::Normal] {
             self.drop_oldest(slot, priority, limits);
         }
-        if self.is_over(slot, limits) { Verdict::TooSlow } else { Verdict::Within }
+        if self.is_over(slot, limits) { Verdict::TooSlow } else { Verdict::Restored }
     }
 
     fn is_over(&self, slot: u32, limits: QueueLimits) -> bool {
@@ -187,9 +198,27 @@ mod tests {
         bench.publish(Priority::Normal, None, b"2");
         bench.publish(Priority::Normal, Some("a"), b"3");
         bench.publish(Priority::Normal, Some("b"), b"4");
-        assert_eq!(bench.delivery.enforce_queue_limits(0, LIMITS), Verdict::Within);
+        assert_eq!(bench.delivery.enforce_queue_limits(0, LIMITS), Verdict::Restored);
         assert_eq!((bench.delivery.totals.conflated, bench.delivery.totals.dropped), (1, 0));
         assert_eq!(bench.queued(), ["2", "3", "4"]);
+    }
+
+    #[test]
+    fn a_row_that_conflation_leaves_nearly_full_falls_behind() {
+        let limits = QueueLimits { messages: 8, ..LIMITS };
+        let mut bench = Bench::new();
+        for key in ["a", "b", "c", "d", "e", "f", "a", "b", "c"] {
+            bench.publish(Priority::Normal, Some(key), b"1");
+        }
+        assert_eq!(bench.delivery.enforce_queue_limits(0, limits), Verdict::Restored);
+        assert_eq!((bench.delivery.totals.conflated, bench.delivery.totals.catch_ups), (3, 0), "room for two is made");
+        for key in ["g", "a", "b"] {
+            bench.publish(Priority::Normal, Some(key), b"2");
+        }
+        assert_eq!(bench.delivery.enforce_queue_limits(0, limits), Verdict::Restored);
+        assert_eq!((bench.delivery.totals.catch_ups, bench.delivery.tables.outputs.len(0)), (1, 0));
+        bench.publish(Priority::Normal, Some("a"), b"3");
+        assert_eq!(bench.delivery.tables.outputs.len(0), 0, "nothing more is pushed to it");
     }
 
     #[test]
@@ -200,7 +229,7 @@ mod tests {
         bench.publish(Priority::Low, None, b"3");
         bench.publish(Priority::High, None, b"4");
         bench.publish(Priority::Low, None, b"5");
-        assert_eq!(bench.delivery.enforce_queue_limits(0, LIMITS), Verdict::Within);
+        assert_eq!(bench.delivery.enforce_queue_limits(0, LIMITS), Verdict::Restored);
         assert_eq!((bench.delivery.totals.catch_ups, bench.delivery.totals.dropped), (1, 0));
         assert_eq!(bench.delivery.tables.outputs.len(0), 1);
         bench.publish(Priority::Low, None, b"6");
@@ -225,7 +254,7 @@ mod tests {
         bench.publish(Priority::Normal, None, &large);
         assert_eq!(bench.delivery.enforce_queue_limits(0, LIMITS), Verdict::Within);
         bench.publish(Priority::Normal, None, b"2");
-        assert_eq!(bench.delivery.enforce_queue_limits(0, LIMITS), Verdict::Within);
+        assert_eq!(bench.delivery.enforce_queue_limits(0, LIMITS), Verdict::Restored);
         assert_eq!(bench.delivery.tables.outputs.len(0), 0);
         assert_eq!(bench.queued()[1], "2");
     }
@@ -241,7 +270,7 @@ mod tests {
         for _ in 0..5 {
             bench.direct(Priority::Low, b"\"direct\"");
         }
-        assert_eq!(bench.delivery.enforce_queue_limits(0, LIMITS), Verdict::Within);
+        assert_eq!(bench.delivery.enforce_queue_limits(0, LIMITS), Verdict::Restored);
         let queued = bench.queued();
         let gap = r#"{"sessionId":"s","from":1,"to":10,"reason":"history_evicted"}"#;
         assert_eq!(queued[..3], [r#"{"direct":2,"reason":"queue_overflow"}"#, gap, "10"]);

@@ -69,7 +69,7 @@ impl Publication<'_> {
 #[cfg(test)]
 impl<'a> Publication<'a> {
     /// The server's message with nothing that is optional.
-    pub(super) const fn plain(priority: Priority, payload: &'a [u8]) -> Self {
+    pub(crate) const fn plain(priority: Priority, payload: &'a [u8]) -> Self {
         Self {
             id: "m",
             kind: "t",

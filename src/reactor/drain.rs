@@ -4,16 +4,14 @@ use std::io::{self, ErrorKind, IoSlice};
 
 use super::arrays::{ArrayFrame, leading_messages};
 use super::close::Next;
-use super::ending::Ending;
 use super::net::{Clock, Net};
 use super::turns::Turn;
 use super::{Core, Reactor};
 use crate::config::limits::{
     BATCH_BYTES, DRAIN_BYTES_PER_TICK, DRAIN_HIGH_BYTES_PER_TICK, DRAIN_HIGH_WRITES_PER_TICK,
     DRAIN_LOW_WRITES_PER_TICK, DRAIN_WRITES_PER_TICK, GATHER_BYTES_MAX, KEEP_ALIVE_MS, PIPELINE_MAX,
-    UNREAD_ANSWERS_BYTES_MAX, UNREAD_ANSWERS_MAX, WRITEV_SLICES_MAX,
+    UNREAD_ANSWERS_BYTES_MAX, UNREAD_ANSWERS_MAX, VAIN_VISITS_PER_LIST, WRITEV_SLICES_MAX,
 };
-use crate::delivery::overflow::{QueueLimits, Verdict};
 use crate::message::Priority;
 use crate::tables::batch::Batch;
 use crate::tables::connections::{NEVER, key_of};
@@ -62,52 +60,67 @@ impl Gathered {
 struct Budget {
     writes: usize,
     bytes: usize,
+    /// Visits of rows that had nothing to write after all.
+    vain_visits: usize,
+}
+
+impl Budget {
+    const fn new(writes: usize, bytes: usize) -> Self {
+        Self { writes, bytes, vain_visits: VAIN_VISITS_PER_LIST }
+    }
+
+    const fn is_spent(&self) -> bool {
+        self.writes == 0 || self.bytes == 0 || self.vain_visits == 0
+    }
+
+    /// A row was visited, which took so many writes.
+    const fn charge(&mut self, writes: usize, bytes: usize) {
+        self.writes = self.writes.saturating_sub(writes);
+        self.bytes = self.bytes.saturating_sub(bytes);
+        self.vain_visits -= (writes == 0) as usize;
+    }
 }
 
 impl<N: Net, C: Clock> Reactor<N, C> {
     pub(super) fn drain(&mut self) {
-        let mut high = Budget { writes: DRAIN_HIGH_WRITES_PER_TICK, bytes: DRAIN_HIGH_BYTES_PER_TICK };
+        let mut high = Budget::new(DRAIN_HIGH_WRITES_PER_TICK, DRAIN_HIGH_BYTES_PER_TICK);
         self.drain_list(Priority::High, &mut high);
-        let mut rest = Budget { writes: DRAIN_WRITES_PER_TICK, bytes: DRAIN_BYTES_PER_TICK };
+        let mut rest = Budget::new(DRAIN_WRITES_PER_TICK, DRAIN_BYTES_PER_TICK);
         self.drain_list(Priority::Normal, &mut rest);
         // Rows that hold only low get what is left, and never less than their share.
-        rest.writes = rest.writes.max(DRAIN_LOW_WRITES_PER_TICK);
-        rest.bytes = rest.bytes.max(BATCH_BYTES);
-        self.drain_list(Priority::Low, &mut rest);
+        let mut low = Budget::new(rest.writes.max(DRAIN_LOW_WRITES_PER_TICK), rest.bytes.max(BATCH_BYTES));
+        self.drain_list(Priority::Low, &mut low);
+        self.core.enforce_limits();
         self.gathered.forget();
     }
 
     /// Serves the rows that were on a list when the stage began; one that has more left goes to the list's end.
     fn drain_list(&mut self, priority: Priority, budget: &mut Budget) {
         for _ in 0..self.core.delivery.tables.outputs.dirty_len(priority) {
-            if budget.writes == 0 || budget.bytes == 0 {
+            if budget.is_spent() {
                 return;
             }
             if let Some(slot) = self.core.delivery.tables.outputs.next_dirty(priority).flatten() {
+                let writes = self.core.metrics.writes;
                 let written = self.drain_row(slot);
-                budget.writes -= 1;
-                budget.bytes = budget.bytes.saturating_sub(written);
+                budget.charge((self.core.metrics.writes - writes) as usize, written);
             }
         }
     }
 
     /// Writes one batch of a row. Returns how many bytes its socket took.
     fn drain_row(&mut self, slot: u32) -> usize {
-        let mut written = if self.core.delivery.tables.outputs.is_blocked(slot) { 0 } else { self.write_batch(slot) };
+        let mut written = self.write_batch(slot);
         if self.core.has_position_to_tell(slot) {
             self.core.tell_positions(slot);
             written += self.write_batch(slot);
         }
         let core = &mut self.core;
-        let outputs = &core.delivery.tables.outputs;
         if core.delivery.tables.connections.inputs[slot as usize].doomed {
             self.gathered.forget(); // what it had queued was freed
             return written;
         }
-        if outputs.is_blocked(slot) {
-            core.enforce(slot);
-            self.gathered.forget(); // what went over the limits was freed
-        } else if outputs.is_idle(slot) {
+        if core.delivery.tables.outputs.is_idle(slot) {
             self.settle(slot);
         } else {
             core.delivery.tables.outputs.mark(slot);
@@ -250,22 +263,9 @@ fn write_slices<N: Net>(net: &mut N, slot: u32, batch: &Batch, messages: &Messag
 }
 
 impl Core {
-    /// The row's socket takes no more: its queue must not grow beyond its limits.
-    fn enforce(&mut self, slot: u32) {
-        if !self.delivery.tables.connections.state(slot).is_open() {
-            return; // its queue is bounded by what is read from it
-        }
-        let limits =
-            QueueLimits { messages: self.config.queue_messages as usize, bytes: u64::from(self.config.queue_bytes) };
-        if self.delivery.enforce_queue_limits(slot, limits) == Verdict::TooSlow {
-            self.end(slot, Ending::Slow);
-        }
-    }
-
     /// Whether the row is owed positions that may be told now; if later, its timer sees to it.
     fn has_position_to_tell(&mut self, slot: u32) -> bool {
-        let outputs = &self.delivery.tables.outputs;
-        let Some(due_ms) = outputs.position_due_ms(slot).filter(|_| !outputs.is_blocked(slot)) else {
+        let Some(due_ms) = self.delivery.tables.outputs.position_due_ms(slot) else {
             return false;
         };
         if due_ms > self.now_ms() {
@@ -275,7 +275,7 @@ impl Core {
     }
 
     /// Lets a row's input go on that waited for answers to be written.
-    fn resume_input(&mut self, slot: u32) {
+    pub(super) fn resume_input(&mut self, slot: u32) {
         let held = self.delivery.tables.connections.inputs[slot as usize].held;
         if held && !self.has_unread_answers(slot) {
             self.delivery.tables.connections.inputs[slot as usize].held = false;

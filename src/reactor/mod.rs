@@ -20,6 +20,7 @@ mod polls;
 mod protocol;
 mod read;
 mod shutdown;
+mod stalled;
 mod turns;
 mod websocket;
 

@@ -7,6 +7,7 @@ mod behind;
 #[cfg(test)]
 mod bench;
 mod debts;
+mod stalled;
 mod writing;
 
 use std::collections::VecDeque;
@@ -36,6 +37,8 @@ const OWES_POSITION: u16 = 128;
 const STREAM: u16 = 256;
 /// The client takes arrays of messages.
 const BATCHED: u16 = 512;
+/// The row is in the list of stalled rows.
+const STALLED: u16 = 1024;
 
 /// One row, one cache line: what a push and a drain touch.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +54,8 @@ struct Output {
     partial_offset: u32,
     /// Bytes of normal messages sent that low ones have not yet had their share of.
     credit: i32,
+    /// Entries pushed while the row was blocked that its limits have not been asked about.
+    unseen: u32,
     flags: u16,
 }
 
@@ -62,6 +67,7 @@ const EMPTY: Output = Output {
     partial: MessageId::NONE,
     partial_offset: 0,
     credit: 0,
+    unseen: 0,
     flags: 0,
 };
 
@@ -72,6 +78,8 @@ pub struct Outputs {
     pool: RingPool,
     /// Rows with something in their ring of this priority, in the order they got it.
     dirty: [VecDeque<u32>; 3],
+    /// Blocked rows that got something, or were blocked, since their limits were asked about.
+    stalled: VecDeque<u32>,
     owed: FxHashMap<u32, Vec<Owed>>,
     cursors: Cursors,
     positions: Positions,
@@ -81,6 +89,8 @@ pub struct Outputs {
     entries: usize,
     /// Those of blocked rows among them.
     blocked_entries: usize,
+    /// Entries that were pushed to blocked rows and not looked at yet; of those that went meanwhile, too.
+    unseen: usize,
     /// Bytes of all ring entries, and of those of blocked rows.
     bytes: u64,
     blocked_bytes: u64,
@@ -109,9 +119,9 @@ impl Outputs {
         self.entries == 0 && self.partials == 0 && self.cursors.is_empty()
     }
 
-    /// Ring entries that wait for this server, not for their sockets.
+    /// Ring entries that wait for this server, not for their sockets: to be written, or to be looked at.
     pub const fn backlog(&self) -> usize {
-        self.entries - self.blocked_entries
+        self.entries - self.blocked_entries + self.unseen
     }
 
     /// Bytes of these entries.
@@ -187,18 +197,18 @@ impl Outputs {
         row.queued_bytes += u64::from(bytes);
         self.entries += 1;
         self.bytes += u64::from(bytes);
-        if row.flags & BLOCKED != 0 {
-            self.blocked_entries += 1;
-            self.blocked_bytes += u64::from(bytes);
+        if row.flags & BLOCKED == 0 {
+            self.list(slot, priority);
+        } else {
+            self.note_push_to_blocked(slot, bytes);
         }
-        self.list(slot, priority);
     }
 
-    /// Puts the row on the dirty list of a priority, once.
+    /// Puts the row on the dirty list of a priority, once. A blocked row has nothing to do there.
     fn list(&mut self, slot: u32, priority: Priority) {
         let row = &mut self.rows[slot as usize];
         let bit = DIRTY[priority.index()];
-        if row.flags & bit == 0 {
+        if row.flags & (bit | BLOCKED) == 0 {
             row.flags |= bit;
             self.dirty[priority.index()].push_back(slot);
         }
@@ -245,18 +255,19 @@ impl Outputs {
 
     /// Whether any row waits to be visited.
     pub fn is_dirty(&self) -> bool {
-        self.dirty.iter().any(|list| !list.is_empty())
+        !self.stalled.is_empty() || self.dirty.iter().any(|list| !list.is_empty())
     }
 
-    /// Takes the next row off the dirty list of a priority; `None` inside if it was served meanwhile.
+    /// Takes the next row off the dirty list of a priority; `None` inside if it was served meanwhile, or is blocked.
+    #[inline]
     pub fn next_dirty(&mut self, priority: Priority) -> Option<Option<u32>> {
         let slot = self.dirty[priority.index()].pop_front()?;
         let row = &mut self.rows[slot as usize];
         let bit = DIRTY[priority.index()];
-        let was_set = row.flags & bit != 0;
+        let flags = row.flags;
         row.flags &= !bit;
-        let owes_position = row.flags & OWES_POSITION != 0;
-        Some((was_set && (owes_position || !self.is_idle(slot))).then_some(slot))
+        let may_write = flags & (bit | BLOCKED) == bit;
+        Some((may_write && (flags & OWES_POSITION != 0 || !self.is_idle(slot))).then_some(slot))
     }
 
     /// Puts a row that still has something back on the list of the highest priority it holds.
@@ -268,25 +279,6 @@ impl Outputs {
         let queued = Priority::ALL.into_iter().find(|priority| !rings[priority.index()].is_empty());
         let fed = self.cursors.first_priority(slot);
         self.list(slot, queued.into_iter().chain(fed).min().unwrap_or(Priority::High));
-    }
-
-    /// The socket took less than was offered.
-    pub fn block(&mut self, slot: u32) {
-        if !self.is_blocked(slot) {
-            self.blocked_entries += self.len(slot);
-            self.blocked_bytes += self.queued_bytes(slot);
-            self.rows[slot as usize].flags |= BLOCKED;
-        }
-    }
-
-    /// The socket takes bytes again.
-    pub fn unblock(&mut self, slot: u32) {
-        if self.is_blocked(slot) {
-            self.blocked_entries -= self.len(slot);
-            self.blocked_bytes -= self.queued_bytes(slot);
-            self.rows[slot as usize].flags &= !BLOCKED;
-            self.mark(slot);
-        }
     }
 
     /// The messages in one ring, oldest first.
@@ -355,7 +347,8 @@ impl Outputs {
             messages.release(id);
         }
         self.positions.forget(slot);
-        *row = EMPTY; // the dirty lists may still name the row; `next_dirty` passes over it
+        self.unseen -= row.unseen as usize;
+        *row = EMPTY; // lists may still name the row; `next_dirty` and `next_stalled` pass over it
     }
 
     /// Adds the references that the rings hold.
@@ -372,7 +365,7 @@ impl Outputs {
 
     /// Checks sums, lists, flags and side tables.
     pub fn invariants(&self, messages: &Messages) {
-        let (mut entries, mut blocked) = (0, 0);
+        let (mut entries, mut blocked, mut unseen) = (0, 0, 0);
         let (mut all_bytes, mut blocked_bytes) = (0, 0);
         for (slot, row) in self.rows.iter().enumerate() {
             let slot = slot as u32;
@@ -391,14 +384,17 @@ impl Outputs {
             assert_eq!(row.flags & OWES != 0, self.owed.contains_key(&slot));
             let may_carry = row.flags & (STREAM | BATCHED) != 0 && row.partial != MessageId::NONE;
             assert!(may_carry || !self.carried.contains_key(&slot));
+            assert!(row.flags & STALLED == 0 || self.stalled.contains(&slot), "row {slot} is not in the list");
+            assert!(row.unseen == 0 || row.flags & (STALLED | BLOCKED) == STALLED | BLOCKED);
             entries += self.len(slot);
+            unseen += row.unseen as usize;
             all_bytes += row.queued_bytes;
             if self.is_blocked(slot) {
                 blocked += self.len(slot);
                 blocked_bytes += row.queued_bytes;
             }
         }
-        assert_eq!((self.entries, self.blocked_entries), (entries, blocked));
+        assert_eq!((self.entries, self.blocked_entries, self.unseen), (entries, blocked, unseen));
         assert_eq!((self.bytes, self.blocked_bytes), (all_bytes, blocked_bytes));
         assert_eq!(self.partials, self.rows.iter().filter(|row| row.partial != MessageId::NONE).count());
     }

@@ -1,6 +1,6 @@
 //! What rows are owed: gaps, each told before what leaves after the loss, and positions.
 
-use super::{OWES, OWES_POSITION, Outputs, TRACKED};
+use super::{BLOCKED, OWES, OWES_POSITION, Outputs, TRACKED};
 use crate::config::limits::OWED_APART_MAX;
 use crate::message::Priority;
 use crate::tables::owed::{Owed, merge};
@@ -79,9 +79,9 @@ impl Outputs {
         self.positions.owe(slot, session, settled_by);
     }
 
-    /// When positions that are owed may be told.
+    /// When positions that are owed may be told; never while the row is blocked.
     pub fn position_due_ms(&self, slot: u32) -> Option<u64> {
-        let owes = self.rows[slot as usize].flags & OWES_POSITION != 0;
+        let owes = self.rows[slot as usize].flags & (OWES_POSITION | BLOCKED) == OWES_POSITION;
         owes.then(|| self.positions.due_ms(slot)).flatten()
     }
 
