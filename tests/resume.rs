@@ -18,6 +18,8 @@ mod memory;
 mod positions;
 #[path = "resume/silent.rs"]
 mod silent;
+#[path = "resume/slow.rs"]
+mod slow;
 #[path = "resume/take_over.rs"]
 mod take_over;
 

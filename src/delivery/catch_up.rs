@@ -12,9 +12,9 @@ use super::Delivery;
 use super::retry::Evicted;
 use crate::config::limits::{BATCH_BYTES, FEED_MESSAGES, FEED_WORK_PER_TICK, WORK_PER_COPY};
 use crate::message::Priority;
-use crate::tables::SessionId;
 use crate::tables::cursors::Cursor;
 use crate::tables::owed::{Owed, Reason};
+use crate::tables::{SessionId, Tables};
 
 impl Delivery {
     /// Prepares a row that is behind for its next write: declares what it lost, and queues what comes next.
@@ -25,9 +25,9 @@ impl Delivery {
         self.retry_evicted(slot, &evicted);
         for priority in Priority::ALL {
             let room = self.room_to_feed(slot, priority, queue_messages);
-            self.feed_priority(slot, priority, room, &mut cursors);
+            let is_all_fed = self.feed_priority(slot, priority, room, &mut cursors);
             // High is replayed before the others begin.
-            if priority == Priority::High && cursors.iter().any(|cursor| cursor.priority == priority) {
+            if priority == Priority::High && !is_all_fed {
                 break;
             }
         }
@@ -60,19 +60,31 @@ impl Delivery {
         queue_messages.saturating_sub(outputs.len(slot)).clamp(1, FEED_MESSAGES)
     }
 
-    /// Feeds up to `room` messages of one priority, session after session. Cursors that reach the head are taken out.
-    fn feed_priority(&mut self, slot: u32, priority: Priority, room: usize, cursors: &mut Vec<Cursor>) {
+    /// Feeds up to `room` messages of one priority, session after session. Cursors that reach the head are taken out, unless
+    /// they may be needed again. Returns whether all have reached it.
+    fn feed_priority(&mut self, slot: u32, priority: Priority, room: usize, cursors: &mut Vec<Cursor>) -> bool {
         let (mut room, mut bytes) = (room, BATCH_BYTES);
+        let mut is_all_fed = true;
         cursors.retain_mut(|cursor| {
             if cursor.priority != priority {
                 return true;
             }
             let is_at_head = self.feed_cursor(slot, cursor, &mut room, &mut bytes);
-            if is_at_head {
+            is_all_fed &= is_at_head;
+            let is_done = is_at_head && !self.may_go_back(slot, cursor);
+            if is_done {
                 self.tables.outputs.owe_position(slot, cursor.session);
             }
-            !is_at_head
+            !is_done
         });
+        is_all_fed
+    }
+
+    /// Whether the row may have to go back to the cursor: what is `high` and from history leaves the ring again if the row
+    /// falls behind, so it must be known as such until it is written. The other priorities do so without a cursor.
+    fn may_go_back(&self, slot: u32, cursor: &Cursor) -> bool {
+        let Tables { outputs, messages, .. } = &self.tables;
+        cursor.priority == Priority::High && outputs.holds(slot, cursor.session, Priority::High, messages)
     }
 
     /// Whether the cursor has come to the session's head, or to its own end.

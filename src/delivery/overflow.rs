@@ -1,9 +1,9 @@
 //! What happens when a row's queue is over its limits and its socket takes no more.
 //!
 //! First, an entry goes that has a later entry of the same session, type and key in its ring. If that makes little room, the
-//! row falls behind: its messages of sessions leave the normal and low rings, and history feeds it later (`catch_up`). Then
-//! messages without a sequence go, low before normal, oldest first, and a `hashi:gap` is owed. If `high` alone is still
-//! over, the consumer is too slow for this server.
+//! row falls behind: its messages of sessions leave the normal and low rings, and what history has fed leaves the high one,
+//! too; history feeds it later (`catch_up`). Then messages without a sequence go, low before normal, oldest first, and a
+//! `hashi:gap` is owed. If `high` alone is still over, the consumer is too slow for this server.
 //!
 //! A look at a row over its limits is O(queue). It makes room for a part of the queue, or the row gets no more of its sessions
 //! but `high`: so most pushes cost O(1) of it in the long run. Weakness: not those of `high`, and of what has no position.
@@ -130,8 +130,8 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::delivery::Publication;
-    use crate::tables::SessionId;
     use crate::tables::batch::Batch;
+    use crate::tables::{SessionId, Tables};
 
     const LIMITS: QueueLimits = QueueLimits { messages: 3, bytes: 10_000 };
 
@@ -245,6 +245,23 @@ mod tests {
             bench.publish(Priority::High, None, n);
         }
         assert_eq!(bench.delivery.enforce_queue_limits(0, LIMITS), Verdict::TooSlow);
+    }
+
+    /// At the end of its replay, too: the cursor is kept until what it fed is written.
+    #[test]
+    fn what_is_high_and_from_history_makes_room_for_what_is_not() {
+        let mut bench = Bench::new();
+        for n in [b"1", b"2", b"3"] {
+            bench.publish(Priority::High, None, n);
+        }
+        let Tables { outputs, messages, .. } = &mut bench.delivery.tables;
+        outputs.resume_after(0, bench.session, 0, messages);
+        bench.delivery.feed(0, LIMITS.messages);
+        assert_eq!(bench.delivery.tables.outputs.len(0), 3);
+        bench.direct(Priority::High, b"4");
+        bench.publish(Priority::High, None, b"5");
+        assert_eq!(bench.delivery.enforce_queue_limits(0, LIMITS), Verdict::Restored);
+        assert_eq!(bench.queued(), ["4", "1", "2", "3", "5"]);
     }
 
     #[test]

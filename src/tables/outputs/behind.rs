@@ -6,16 +6,20 @@ use crate::tables::cursors::Cursor;
 use crate::tables::{MessageId, Messages, SessionId, Sessions};
 
 impl Outputs {
-    /// The row's messages of sessions leave its normal and low rings; history will feed it.
+    /// The row's messages of sessions leave its normal and low rings, and its high one if they came from history; history
+    /// will feed it.
     pub fn fall_behind(&mut self, slot: u32, messages: &mut Messages) {
+        let is_high = |cursor: &&Cursor| cursor.priority == Priority::High;
+        let replayed: Vec<_> = self.cursors.of(slot).iter().filter(is_high).map(|cursor| cursor.session).collect();
         let mut cursors = Vec::new();
-        for priority in [Priority::Normal, Priority::Low] {
+        for priority in Priority::ALL {
+            let is_fed = |session| priority != Priority::High || replayed.contains(&session);
             self.retain(slot, priority, messages, |messages, id| match messages.description(id).place {
-                Some(place) => {
+                Some(place) if is_fed(place.session) => {
                     cursors.push(Cursor::new(place.session, priority, place.seq - 1));
                     false
                 }
-                None => true,
+                _ => true,
             });
         }
         self.add_cursors(slot, cursors);
@@ -30,6 +34,11 @@ impl Outputs {
         }
         self.add_cursors(slot, Priority::ALL.map(|priority| Cursor::new(session, priority, seq)));
         self.mark(slot);
+    }
+
+    /// Whether a ring of the row holds anything of a session.
+    pub fn holds(&self, slot: u32, session: SessionId, priority: Priority, messages: &Messages) -> bool {
+        self.ring(slot, priority).any(|id| messages.description(id).place.is_some_and(|place| place.session == session))
     }
 
     fn add_cursors(&mut self, slot: u32, cursors: impl IntoIterator<Item = Cursor>) {
