@@ -8,7 +8,7 @@ use simd_json::prelude::*;
 
 use super::ProtocolError;
 use super::names::{BAD_SESSION, is_session_name, parse_connection_id};
-use crate::config::limits::{RESUME_POSITIONS_MAX, SESSION_BYTES_MAX};
+use crate::config::limits::{IN_FLIGHT_PER_RECEIVER_MAX, RESUME_POSITIONS_MAX, SESSION_BYTES_MAX};
 
 /// What a client may ask for beyond the plain protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -128,14 +128,14 @@ pub fn parse_join(payload: &[u8]) -> Result<Join, ProtocolError> {
     Ok(Join { session_id, resume })
 }
 
-/// Reads an `ack` payload: the ids of the messages that its sender has handled.
+/// Reads an `ack` payload: the ids of the messages that its sender has handled, as many as can wait for it at most.
 ///
 /// # Errors
 /// `bad_message` that names the member.
 pub fn parse_ack(payload: &[u8]) -> Result<Vec<String>, ProtocolError> {
     let mut copy = payload.to_vec();
     let value = parse_object(&mut copy)?;
-    let list = value.get_array("ids").ok_or(BAD_IDS)?;
+    let list = value.get_array("ids").filter(|list| list.len() <= IN_FLIGHT_PER_RECEIVER_MAX).ok_or(BAD_IDS)?;
     list.iter().map(|id| id.as_str().map(str::to_owned).ok_or(BAD_IDS)).collect()
 }
 
@@ -180,7 +180,8 @@ pub const BAD_TOKEN: ProtocolError = ProtocolError::bad_field("payload.token", "
 const BAD_ECHO: ProtocolError = ProtocolError::bad_field("payload.echo", "echo must be true or false.");
 const BAD_FEATURES: ProtocolError =
     ProtocolError::bad_field("payload.features", "features must be an array of strings.");
-const BAD_IDS: ProtocolError = ProtocolError::bad_field("payload.ids", "ids must be an array of strings.");
+const BAD_IDS: ProtocolError =
+    ProtocolError::bad_field("payload.ids", "ids must be an array of at most 1,024 strings.");
 const BAD_RESUME: ProtocolError = ProtocolError::bad_field("payload.resume", "resume must be an object.");
 const BAD_POSITIONS: ProtocolError =
     ProtocolError::bad_field("payload.resume.positions", "positions must be an array of at most 256 named sessions.");
@@ -235,6 +236,9 @@ mod tests {
         for bad in ["{}", r#"{"ids":"a"}"#, r#"{"ids":[1]}"#, r#"{"ids":null}"#] {
             assert_eq!(parse_ack(bad.as_bytes()).unwrap_err().field, Some("payload.ids"), "{bad}");
         }
+        let many = |count| format!(r#"{{"ids":[{}]}}"#, vec![r#""a""#; count].join(","));
+        assert_eq!(parse_ack(many(1024).as_bytes()).map(|ids| ids.len()), Ok(1024));
+        assert_eq!(parse_ack(many(1025).as_bytes()), Err(BAD_IDS));
     }
 
     #[test]
