@@ -61,7 +61,7 @@ fn expire_for_members(tables: &mut Tables, id: MessageId, place: Place, descript
     let Tables { sessions, outputs, messages, connections, .. } = tables;
     let Description { priority, hidden_from, .. } = *description;
     let is_queued = messages.references(id) > 1 + messages.kept(id);
-    let mut work = outputs.cursors().len();
+    let mut work = outputs.cursors().behind_in(place.session);
     // Rows that history still feeds, those that have left and take their last messages among them.
     let mut waiting = outputs.cursors().awaiting(place, priority);
     waiting.retain(|&slot| !connections.is_known_as(slot, hidden_from));

@@ -394,6 +394,7 @@ impl Outputs {
                 blocked_bytes += row.queued_bytes;
             }
         }
+        self.cursors.invariants();
         assert_eq!((self.entries, self.blocked_entries, self.unseen), (entries, blocked, unseen));
         assert_eq!((self.bytes, self.blocked_bytes), (all_bytes, blocked_bytes));
         assert_eq!(self.partials, self.rows.iter().filter(|row| row.partial != MessageId::NONE).count());
