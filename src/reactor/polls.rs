@@ -3,8 +3,9 @@
 use super::Core;
 use super::turns::Turn;
 use crate::config::limits::{POLL_WAIT_MS, POLLS_PER_TICK_MIN, WORK_PER_REQUEST};
+use crate::delivery::Polled;
 use crate::rest::poll::answer;
-use crate::rest::{Response, allow_origin, refusal, with_cors};
+use crate::rest::{allow_origin, refusal, with_cors};
 use crate::tables::State;
 use crate::tables::polls::{Poll, Stand};
 use crate::wire::http::Head;
@@ -46,13 +47,16 @@ impl Core {
         }
     }
 
-    /// Answers if there is something to tell; else the row waits on.
+    /// Answers if there is something to tell; else the row waits on, behind what was not for it.
     fn try_poll(&mut self, slot: u32, poll: Poll) {
-        let is_whole = self.is_whole(&poll);
-        if is_whole && !self.delivery.read_after(&poll.stands, poll.hidden_from).has_news() {
-            self.delivery.tables.polls.insert(slot, poll);
+        if !self.is_whole(&poll) {
+            return self.finish_poll(slot, &poll);
+        }
+        let polled = self.delivery.read_after(&poll.stands, poll.hidden_from);
+        if polled.has_news() {
+            self.answer_poll(slot, &poll, &polled, true);
         } else {
-            self.finish_poll(slot, &poll);
+            self.delivery.tables.polls.insert(slot, Poll { stands: polled.stands, ..poll });
         }
     }
 
@@ -63,8 +67,27 @@ impl Core {
         }
     }
 
+    /// Answers with what history holds now. Where it lost something meanwhile the client goes on at the head, and a session that
+    /// is gone is in its cursor no more.
     fn finish_poll(&mut self, slot: u32, poll: &Poll) {
-        let response = self.poll_answer(poll);
+        let (is_whole, tables) = (self.is_whole(poll), &self.delivery.tables);
+        let mut stands = poll.stands.clone();
+        stands.retain(|stand| tables.sessions.is_alive(stand.session));
+        for Stand { session, seq } in &mut stands {
+            if !tables.history.covers(*session, *seq) {
+                *seq = tables.sessions.head(*session);
+            }
+        }
+        let polled = self.delivery.read_after(&stands, poll.hidden_from);
+        self.answer_poll(slot, poll, &polled, is_whole);
+    }
+
+    fn answer_poll(&mut self, slot: u32, poll: &Poll, polled: &Polled, is_whole: bool) {
+        let now_ms = self.now_ms();
+        for stand in &polled.stands {
+            self.delivery.tables.sessions.touch(stand.session, now_ms);
+        }
+        let response = answer(&mut self.delivery, polled, is_whole);
         let response = match poll.origin.as_deref() {
             Some(origin) => allow_origin(response, origin),
             None => response,
@@ -72,23 +95,6 @@ impl Core {
         self.delivery.tables.connections.set_state(slot, State::Http);
         self.reply(slot, response, poll.keep_alive, false);
         self.list_readable(slot, Turn::Fresh); // another request may have come meanwhile
-    }
-
-    /// What history holds now. Where it lost something meanwhile the client goes on at the head, and a session that is gone
-    /// is in its cursor no more.
-    fn poll_answer(&mut self, poll: &Poll) -> Response {
-        let is_whole = self.is_whole(poll);
-        let (now_ms, tables) = (self.now_ms(), &mut self.delivery.tables);
-        let mut stands = poll.stands.clone();
-        stands.retain(|stand| tables.sessions.is_alive(stand.session));
-        for Stand { session, seq } in &mut stands {
-            tables.sessions.touch(*session, now_ms);
-            if !tables.history.covers(*session, *seq) {
-                *seq = tables.sessions.head(*session);
-            }
-        }
-        let polled = self.delivery.read_after(&stands, poll.hidden_from);
-        answer(&mut self.delivery, &polled, is_whole)
     }
 
     /// Whether history still has all that the poll has not.
