@@ -28,7 +28,7 @@ pub(super) fn identify(
         None => (0, String::new()),
     };
     let user = sender.user_id(delivery);
-    let content = (envelope.kind, session, to, envelope.key, envelope.payload);
+    let content = (envelope.kind, session, to, envelope.key, sender.content.or(envelope.payload));
     Some(delivery.identifier(user, &(session, id), &content))
 }
 

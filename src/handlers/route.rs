@@ -20,6 +20,8 @@ pub struct Sender<'a> {
     pub mailbox: ConnId,
     /// It came as a request that names its id, and may come again, whatever its members say.
     pub is_request_with_id: bool,
+    /// What stands for the payload when the message is compared with one that came before; without it the payload itself.
+    pub content: Option<&'a [u8]>,
 }
 
 impl Sender<'_> {

@@ -409,6 +409,7 @@ impl Handlers {
             row: row_of(delivery, running),
             mailbox: running.mailbox,
             is_request_with_id: false,
+            content: None,
         };
         let published = publish(delivery, policy, &sender, &envelope, &message.id)?;
         abandon(delivery, std::mem::replace(&mut running.relayed, published));

@@ -84,7 +84,7 @@ impl Core {
         }
         let mailbox = connections.id(slot);
         let author = profile.personal.map_or(Author::Server, Author::Personal); // an open row has one
-        let sender = Sender { author, is_service, row: Some(slot), mailbox, is_request_with_id: false };
+        let sender = Sender { author, is_service, row: Some(slot), mailbox, is_request_with_id: false, content: None };
         let id = envelope.id.unwrap_or_default(); // ok because a WebSocket envelope has an id
         match self.handlers.submit(&mut self.delivery, &*self.policy, &sender, envelope, id)? {
             Outcome::Published(published) => self.delivery.answer_published(slot, id, envelope.ack, published, None),

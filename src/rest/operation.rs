@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::publish::{self, Caller, body_error};
+use super::publish::{self, Caller, Given, body_error};
 use super::{Response, Services};
 use crate::config::limits::{ID_BYTES_MAX, KEY_BYTES_MAX, PAYLOAD_DEPTH_MAX};
 use crate::message::decode::{BAD_ACK, BAD_EXPIRES_IN, BAD_RELIABLE};
@@ -98,7 +98,8 @@ pub fn notify(
         meta: None,
         expires_in_ms: expires_in_ms(&body)?,
     };
-    publish::submit_checked(services, caller, &envelope, id.as_deref())
+    let given = Given { id: id.as_deref(), content: Some(&written(&body)) };
+    publish::submit_checked(services, caller, &envelope, given)
 }
 
 fn parse<'a>(decoder: &mut Decoder, bytes: &'a [u8]) -> Result<Body<'a>, ProtocolError> {
@@ -179,16 +180,37 @@ fn payload(body: &Body<'_>, unix_ms: u64) -> Result<Vec<u8>, ProtocolError> {
         Some("completed") => (Some(&b"1"[..]), None),
         _ => (None, None),
     };
+    let out = object(body, Implied { progress: implied_progress, started_at: implied_start, updated_at: Some(&now) });
+    if nesting(&out) > PAYLOAD_DEPTH_MAX {
+        return Err(ProtocolError::new(ErrorCode::TooDeep).in_field("details"));
+    }
+    Ok(out)
+}
+
+/// The operation's members without what the server adds: the same again when the request comes again, at another time.
+fn written(body: &Body<'_>) -> Vec<u8> {
+    object(body, Implied::default())
+}
+
+/// What stands for members that are not given.
+#[derive(Clone, Copy, Default)]
+struct Implied<'a> {
+    progress: Option<&'a [u8]>,
+    started_at: Option<&'a [u8]>,
+    updated_at: Option<&'a [u8]>,
+}
+
+fn object(body: &Body<'_>, implied: Implied<'_>) -> Vec<u8> {
     let members = [
         ("operationId", body.operation_id, None),
         ("operationType", body.operation_type, None),
         ("status", body.status, None),
-        ("progress", body.progress, implied_progress),
+        ("progress", body.progress, implied.progress),
         ("stage", body.stage, None),
         ("details", body.details, None),
         ("error", body.error, None),
-        ("startedAt", body.started_at, implied_start),
-        ("updatedAt", body.updated_at, Some(&now[..])),
+        ("startedAt", body.started_at, implied.started_at),
+        ("updatedAt", body.updated_at, implied.updated_at),
         ("etaMs", body.eta_ms, None),
     ];
     let mut out = vec![b'{'];
@@ -200,10 +222,7 @@ fn payload(body: &Body<'_>, unix_ms: u64) -> Result<Vec<u8>, ProtocolError> {
         }
     }
     out.push(b'}');
-    if nesting(&out) > PAYLOAD_DEPTH_MAX {
-        return Err(ProtocolError::new(ErrorCode::TooDeep).in_field("details"));
-    }
-    Ok(out)
+    out
 }
 
 fn check_members(body: &Body<'_>) -> Result<(), ProtocolError> {

@@ -29,6 +29,15 @@ pub struct Body {
     may_address: bool,
 }
 
+/// What the caller gave for a message.
+#[derive(Clone, Copy, Debug)]
+pub struct Given<'a> {
+    /// Its id, if it has one.
+    pub id: Option<&'a str>,
+    /// What makes its payload the same when it comes again, where the server has added to it.
+    pub content: Option<&'a [u8]>,
+}
+
 /// An envelope as over WebSocket: `sessionId` or `to` is required.
 pub const SEND: Body = Body { id_required: true, may_address: true };
 /// A message for a session; its id may be left out.
@@ -81,7 +90,7 @@ fn submit(
     if envelope.to.is_some() && !body.may_address {
         return Err(ProtocolError::bad_field("to", "A broadcast goes to a session; use send."));
     }
-    let given = envelope.id.or(caller.own_id.as_deref());
+    let given = Given { id: envelope.id.or(caller.own_id.as_deref()), content: None };
     submit_checked(services, caller, envelope, given)
 }
 
@@ -102,16 +111,17 @@ pub fn submit_checked(
     services: &mut Services<'_>,
     caller: &Caller,
     envelope: &Envelope<'_>,
-    given_id: Option<&str>,
+    given: Given<'_>,
 ) -> Result<Response, ProtocolError> {
     let sender = Sender {
         author: Author::User(&caller.identity.user_id),
         is_service: caller.identity.is_service,
         row: caller.row,
         mailbox: services.connection,
-        is_request_with_id: given_id.is_some(),
+        is_request_with_id: given.id.is_some(),
+        content: given.content,
     };
-    let id = given_id.map_or_else(|| services.delivery.new_id(), str::to_owned);
+    let id = given.id.map_or_else(|| services.delivery.new_id(), str::to_owned);
     let ack = if caller.patience.is_some() { Ack::Delivered } else { envelope.ack };
     let envelope = Envelope { ack, ..envelope.clone() };
     let outcome = services.handlers.submit(services.delivery, services.policy, &sender, &envelope, &id)?;

@@ -5,6 +5,7 @@ use super::*;
 
 const SEND: &str = "/ws-api/send";
 const BROADCAST: &str = "/ws-api/broadcast";
+const NOTIFY: &str = "/ws-api/notify/operation";
 
 fn to_session(id: &str, payload: u64) -> OwnedValue {
     json!({"id": id, "sessionId": "s", "type": "custom", "payload": payload})
@@ -148,6 +149,26 @@ fn an_idempotency_key_stands_for_an_id() {
     let long = "x".repeat(129);
     let problem = post(&server, BROADCAST, &[("Idempotency-Key", &long)], &body).expect_problem(400);
     assert!(json::is(&problem, "field", "Idempotency-Key"));
+}
+
+/// The times that the server fills in are not what the client sent.
+#[test]
+fn a_notification_of_an_operation_may_be_sent_again() {
+    let server = start(&[]);
+    let mut receiver = plain(server.address, "receiver");
+    for status in ["started", "progress", "completed", "failed"] {
+        let key = [("Idempotency-Key", status)];
+        let body = json!({"sessionId": "s", "operationId": "o", "operationType": "t", "status": status});
+        let first = post(&server, NOTIFY, &key, &body).json();
+        for _ in 0..20 {
+            let again = post(&server, NOTIFY, &key, &body);
+            assert_eq!((again.status, again.json()), (202, first.clone()));
+        }
+        assert!(json::is(&receiver.receive(), "id", status));
+    }
+    let other = json!({"sessionId": "s", "operationId": "o", "operationType": "t", "status": "started", "stage": "x"});
+    post(&server, NOTIFY, &[("Idempotency-Key", "started")], &other).expect_problem(409);
+    receiver.expect_nothing();
 }
 
 #[test]
