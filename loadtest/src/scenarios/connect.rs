@@ -110,6 +110,7 @@ impl Scenario for Connect {
 mod tests {
     use super::*;
     use crate::scenarios::Pace;
+    use crate::scenarios::testing::samples;
 
     #[test]
     fn a_closed_connection_is_followed_by_another_until_the_end() {
@@ -129,8 +130,7 @@ mod tests {
         assert!(out.is_empty() && !connect.is_done());
         connect.on_closed(1, 112, &mut out);
         assert!(connect.is_done());
-        let sample = Sample { at: 0, server: None, harness: None };
-        let report = connect.report(&[sample, sample, Sample { at: SECOND_NS, ..sample }]);
+        let report = connect.report(&samples(&[0, 0, 1]));
         assert!(report.passed(), "{}", report.text());
         assert_eq!(report.figures.number("messages"), Some(1.0));
     }

@@ -280,35 +280,23 @@ impl Scenario for Mixed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::SECOND_NS;
     use crate::scenarios::Pace;
+    use crate::scenarios::testing::{all_ready, at, finished, stamps, started};
 
     fn opened(flood: Flood, most_under_way: usize) -> (Mixed, Vec<Stamp>) {
         let plan = Plan::simple(100, 1000, Pace::InAll(1));
         let mut mixed = Mixed::new(4, flood, OpenLoop { rate: 1e7, most_under_way }, plan);
-        let mut out = Vec::new();
-        mixed.on_start(0, &mut out);
-        let services = out
+        let asked = started(&mut mixed);
+        let services = asked
             .iter()
             .filter(|command| matches!(command, Command::Open { identity: Identity { role: Role::Service, .. }, .. }));
-        assert_eq!((services.count(), out.len()), (PROBERS, 4 + PROBERS));
-        out.clear();
-        (0..4 + PROBERS).for_each(|conn| mixed.on_ready(conn, 0, &mut out));
-        (mixed, stamps(&out))
+        assert_eq!((services.count(), asked.len()), (PROBERS, 4 + PROBERS));
+        let first = stamps(&all_ready(&mut mixed));
+        (mixed, first)
     }
 
-    fn stamps(out: &[Command]) -> Vec<Stamp> {
-        let stamp = |command: &Command| match command {
-            Command::Publish { stamp, .. } => Some(*stamp),
-            _ => None,
-        };
-        out.iter().filter_map(stamp).collect()
-    }
-
-    fn at(mixed: &mut Mixed, now: u64) -> Vec<Stamp> {
-        let mut out = Vec::new();
-        mixed.on_time(now, &mut out);
-        stamps(&out)
+    fn published_at(mixed: &mut Mixed, now: u64) -> Vec<Stamp> {
+        stamps(&at(mixed, now))
     }
 
     fn arrive(mixed: &mut Mixed, stamp: Stamp, now: u64) -> Vec<Stamp> {
@@ -317,27 +305,18 @@ mod tests {
         stamps(&out)
     }
 
-    fn finished(mut mixed: Mixed) -> Report {
-        while !mixed.is_done() {
-            let due = mixed.due();
-            at(&mut mixed, due);
-        }
-        let sample = Sample { at: 0, server: None, harness: None };
-        mixed.report(&[sample, sample, Sample { at: SECOND_NS, ..sample }])
-    }
-
     #[test]
     fn a_full_flood_waits_and_its_probes_do_not() {
         let (mut mixed, first) = opened(Flood::Rate(1e8), 3);
         assert!(first.is_empty());
-        let sent = at(&mut mixed, 100);
+        let sent = published_at(&mut mixed, 100);
         let of: Vec<u32> = sent.iter().map(|stamp| stamp.publisher).collect();
         // Two probes were due, and left room for one of the flood.
         assert_eq!(of, [4, 5, 0]);
-        assert_eq!(at(&mut mixed, 200)[0].publisher, 6);
+        assert_eq!(published_at(&mut mixed, 200)[0].publisher, 6);
         arrive(&mut mixed, sent[0], 200);
         arrive(&mut mixed, sent[1], 200);
-        let late = at(&mut mixed, 200);
+        let late = published_at(&mut mixed, 200);
         assert_eq!((late[0].publisher, late[0].number, late[0].sent_at), (0, 1, 10));
     }
 
@@ -351,7 +330,7 @@ mod tests {
             carried += under_way.len();
             under_way = under_way.iter().flat_map(|stamp| arrive(&mut mixed, *stamp, now)).collect();
         }
-        at(&mut mixed, end);
+        published_at(&mut mixed, end);
         assert_eq!(mixed.carried_per_second, Some(carried as f64));
         assert_eq!(mixed.offered_per_second, 1.5 * carried as f64);
         under_way.iter().for_each(|stamp| assert!(arrive(&mut mixed, *stamp, end).is_empty()));
@@ -361,7 +340,7 @@ mod tests {
     fn priorities_may_pass_each_other_but_each_keeps_its_order() {
         for (order, passed) in [([2, 0, 1, 3], true), ([2, 3, 1, 0], false)] {
             let (mut mixed, _) = opened(Flood::Rate(1e7), 1000);
-            let all: Vec<Stamp> = (100..=900).step_by(100).flat_map(|now| at(&mut mixed, now)).collect();
+            let all: Vec<Stamp> = (100..=900).step_by(100).flat_map(|now| published_at(&mut mixed, now)).collect();
             let of = |publisher| all.iter().filter(move |stamp| stamp.publisher == publisher).copied();
             let flow: Vec<Stamp> = of(0).take(2).chain(of(4).take(2)).collect();
             assert_eq!(flow.len(), 4);
@@ -378,7 +357,7 @@ mod tests {
     #[test]
     fn a_probe_at_a_prober_or_another_connection_fails() {
         let (mut mixed, _) = opened(Flood::Rate(1e8), 10);
-        let probe = at(&mut mixed, 0)[0];
+        let probe = published_at(&mut mixed, 0)[0];
         mixed.on_message(1, probe, 1, &mut Vec::new());
         mixed.on_message(4, probe, 1, &mut Vec::new());
         assert_eq!(mixed.check.findings().misdelivered, 2);

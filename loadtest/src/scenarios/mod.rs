@@ -14,6 +14,8 @@ mod schedule;
 mod slow;
 mod stages;
 mod storm;
+#[cfg(test)]
+mod testing;
 mod traffic;
 
 pub use connect::Connect;

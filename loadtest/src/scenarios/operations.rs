@@ -367,6 +367,7 @@ impl Scenario for Operations {
 mod tests {
     use super::*;
     use crate::scenarios::Pace;
+    use crate::scenarios::testing::{all_ready, at, finished, stamps, started};
 
     const SIZE: OperationsSize =
         OperationsSize { sessions: 2, members: 2, places: 1, steps: 4, reloads_per_second: 1e-9 };
@@ -375,18 +376,11 @@ mod tests {
     /// A run of two sessions of two clients, in its measured time, and what was published: eight messages a session.
     fn measured() -> (Operations, Vec<Stamp>) {
         let mut operations = Operations::new(SIZE, PACE, Plan::simple(0, 1000, Pace::InAll(1)));
-        let mut out = Vec::new();
-        operations.on_start(0, &mut out);
-        (0..operations.connections()).for_each(|conn| operations.on_ready(conn, 0, &mut out));
-        out.clear();
-        operations.on_time(0, &mut out);
-        operations.on_time(150, &mut out);
+        started(&mut operations);
+        all_ready(&mut operations);
+        let published = [0, 150].map(|now| stamps(&at(&mut operations, now))).concat();
         operations.schedule = None;
-        let stamp = |command: &Command| match command {
-            Command::Publish { stamp, .. } => Some(*stamp),
-            _ => None,
-        };
-        (operations, out.iter().filter_map(stamp).collect())
+        (operations, published)
     }
 
     fn arrive(operations: &mut Operations, stamps: &[Stamp], skip: impl Fn(usize, Stamp) -> bool) {
@@ -397,15 +391,6 @@ mod tests {
                 }
             }
         }
-    }
-
-    fn finished(mut operations: Operations) -> Report {
-        while !operations.is_done() {
-            let due = operations.due();
-            operations.on_time(due, &mut Vec::new());
-        }
-        let sample = Sample { at: 0, server: None, harness: None };
-        operations.report(&[sample, sample, Sample { at: SECOND_NS, ..sample }])
     }
 
     #[test]

@@ -164,25 +164,16 @@ mod tests {
     use super::*;
     use crate::measure::SECOND_NS;
     use crate::scenarios::Pace;
+    use crate::scenarios::testing::{all_ready, at, finished, stamps, started};
 
     fn opened() -> (Rest, Vec<Stamp>) {
         let mut rest = Rest::new(2, 3, Route::Send, Plan::simple(0, 100, Pace::InAll(1)));
-        let mut out = Vec::new();
-        rest.on_start(0, &mut out);
+        let asked = started(&mut rest);
         let is_rest = |it: &&Command| matches!(it, Command::Open { identity, .. } if identity.role != Role::User);
-        assert_eq!((out.iter().filter(is_rest).count(), out.len()), (2, 4));
-        out.clear();
-        (0..4).for_each(|conn| rest.on_ready(conn, 0, &mut out));
-        rest.on_time(0, &mut Vec::new());
-        (rest, stamps(&out))
-    }
-
-    fn stamps(out: &[Command]) -> Vec<Stamp> {
-        let stamp = |command: &Command| match command {
-            Command::Publish { stamp, .. } => Some(*stamp),
-            _ => None,
-        };
-        out.iter().filter_map(stamp).collect()
+        assert_eq!((asked.iter().filter(is_rest).count(), asked.len()), (2, 4));
+        let first = stamps(&all_ready(&mut rest));
+        at(&mut rest, 0);
+        (rest, first)
     }
 
     fn answer(rest: &mut Rest, stamps_in: &[Stamp], status: u16, now: u64) -> Vec<Stamp> {
@@ -197,15 +188,6 @@ mod tests {
         }
     }
 
-    fn finished(mut rest: Rest) -> Report {
-        while !rest.is_done() {
-            let due = rest.due();
-            rest.on_time(due, &mut Vec::new());
-        }
-        let sample = Sample { at: 0, server: None, harness: None };
-        rest.report(&[sample, sample, Sample { at: SECOND_NS, ..sample }])
-    }
-
     #[test]
     fn an_answer_is_followed_by_a_request_until_the_end() {
         let (mut rest, first) = opened();
@@ -213,7 +195,7 @@ mod tests {
         let second = answer(&mut rest, &first, 202, 50);
         assert_eq!(second.len(), 6);
         deliver(&mut rest, &first, 60);
-        rest.on_time(100, &mut Vec::new());
+        at(&mut rest, 100);
         assert!(answer(&mut rest, &second, 202, 101).is_empty());
         assert!(rest.due() > SECOND_NS);
         deliver(&mut rest, &second, 102);
@@ -227,7 +209,7 @@ mod tests {
     #[test]
     fn what_is_refused_or_not_delivered_fails() {
         let (mut rest, first) = opened();
-        rest.on_time(100, &mut Vec::new());
+        at(&mut rest, 100);
         answer(&mut rest, &first, 503, 101);
         deliver(&mut rest, &first[..4], 102);
         let report = finished(rest);

@@ -257,28 +257,21 @@ mod tests {
     use super::*;
     use crate::measure::SECOND_NS;
     use crate::scenarios::Pace;
+    use crate::scenarios::testing::{all_ready, at, finished, started};
 
     const PACE: OpenLoop = OpenLoop { rate: 1e8, most_under_way: 1000 };
 
     /// A run of four receivers, of whom the last is slow, in its measured time.
     fn measured(keying: Keying) -> Slow {
         let mut slow = Slow::new(4, 1, keying, PACE, Plan::simple(10, 100, Pace::InAll(1)));
-        let mut out = Vec::new();
-        slow.on_start(0, &mut out);
-        let roles: Vec<bool> = out
+        let roles: Vec<bool> = started(&mut slow)
             .iter()
             .map(|command| matches!(command, Command::Open { identity: Identity { role: Role::Slow, .. }, .. }))
             .collect();
         assert_eq!(roles, [false, false, false, false, true]);
-        (0..5).for_each(|conn| slow.on_ready(conn, 0, &mut out));
+        all_ready(&mut slow);
         assert!(at(&mut slow, 10).contains(&Command::Pause { conn: 4 }));
         slow
-    }
-
-    fn at(slow: &mut Slow, now: u64) -> Vec<Command> {
-        let mut out = Vec::new();
-        slow.on_time(now, &mut out);
-        out
     }
 
     fn arrive(slow: &mut Slow, conns: impl IntoIterator<Item = usize>, number: u64, now: u64) {
@@ -286,15 +279,6 @@ mod tests {
             let stamp = Stamp { publisher: 0, number, sent_at: number * 10 };
             slow.on_message(conn, stamp, now, &mut Vec::new());
         }
-    }
-
-    fn finished(mut slow: Slow) -> Report {
-        while !slow.is_done() {
-            let due = slow.due();
-            at(&mut slow, due);
-        }
-        let sample = Sample { at: 0, server: None, harness: None };
-        slow.report(&[sample, sample, Sample { at: SECOND_NS, ..sample }])
     }
 
     #[test]

@@ -291,19 +291,18 @@ impl Scenario for Storm {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenarios::testing::{all_ready, at, samples, started};
 
     fn opened(rounds: usize, spread_ns: u64) -> Storm {
         let mut storm = Storm::new(2, rounds, spread_ns);
-        let mut out = Vec::new();
-        storm.on_start(0, &mut out);
-        assert_eq!(out.len(), 3);
-        (0..3).for_each(|conn| storm.on_ready(conn, 0, &mut out));
+        assert_eq!(started(&mut storm).len(), 3);
+        all_ready(&mut storm);
         storm
     }
 
-    fn at(storm: &mut Storm, now: u64) -> Vec<Command> {
-        let mut out = Vec::new();
-        storm.on_time(now, &mut out);
+    /// What is asked for but publishing.
+    fn moves_at(storm: &mut Storm, now: u64) -> Vec<Command> {
+        let mut out = at(storm, now);
         out.retain(|command| !matches!(command, Command::Publish { .. }));
         out
     }
@@ -321,17 +320,16 @@ mod tests {
         let mut now = 0;
         for _ in 0..2 {
             now += CALM_NS;
-            let commands = at(&mut storm, now);
+            let commands = moves_at(&mut storm, now);
             assert!(commands.contains(&Command::Sample));
             assert_eq!(commands.iter().filter(|command| matches!(command, Command::Cut { .. })).count(), 2);
             now += 100;
             (0..2).for_each(|conn| storm.on_ready(conn, now, &mut Vec::new()));
             echo(&mut storm, now);
         }
-        assert_eq!(at(&mut storm, now + CALM_NS), [Command::Sample]);
+        assert_eq!(moves_at(&mut storm, now + CALM_NS), [Command::Sample]);
         assert!(storm.is_done());
-        let sample = Sample { at: 0, server: None, harness: None };
-        let report = storm.report(&[0, 1, 2, 3, 4, 5].map(|step| Sample { at: step * SECOND_NS, ..sample }));
+        let report = storm.report(&samples(&[0, 1, 2, 3, 4, 5]));
         assert!(report.passed(), "{}", report.text());
         assert_eq!(report.figures.number("all_back_max_us"), Some(0.1));
         assert_eq!((report.figures.number("messages"), report.figures.number("seconds")), (Some(4.0), Some(2.0)));
@@ -343,20 +341,20 @@ mod tests {
     fn cuts_are_spread() {
         let mut storm = opened(1, 1000);
         let cut = |commands: &[Command]| commands.iter().filter(|it| matches!(it, Command::Cut { .. })).count();
-        assert_eq!(cut(&at(&mut storm, CALM_NS)), 1);
+        assert_eq!(cut(&moves_at(&mut storm, CALM_NS)), 1);
         assert_eq!(storm.due(), CALM_NS + 500);
-        assert_eq!(cut(&at(&mut storm, CALM_NS + 500)), 1);
+        assert_eq!(cut(&moves_at(&mut storm, CALM_NS + 500)), 1);
     }
 
     #[test]
     fn who_is_refused_tries_again_and_who_never_comes_back_fails_the_run() {
         let mut storm = opened(1, 0);
         assert!(!storm.on_failed(0, &ConnectionError::Ended, 1));
-        at(&mut storm, CALM_NS);
+        moves_at(&mut storm, CALM_NS);
         assert!(!storm.on_failed(2, &ConnectionError::Ended, CALM_NS));
         assert!(storm.on_failed(1, &ConnectionError::Ended, CALM_NS));
-        assert!(matches!(at(&mut storm, CALM_NS + RETRY_NS)[..], [Command::Open { conn: 1, .. }]));
-        at(&mut storm, CALM_NS + STORM_NS);
+        assert!(matches!(moves_at(&mut storm, CALM_NS + RETRY_NS)[..], [Command::Open { conn: 1, .. }]));
+        moves_at(&mut storm, CALM_NS + STORM_NS);
         let report = storm.report(&[]);
         assert!(report.text().contains("not all were back") && report.figures.number("refused") == Some(1.0));
     }

@@ -305,6 +305,7 @@ impl Scenario for Traffic {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenarios::testing::{all_ready, at, samples, stamps, started};
 
     fn plan(pace: Pace) -> Plan {
         Plan::simple(10, 100, pace)
@@ -312,26 +313,9 @@ mod tests {
 
     fn ready(layout: Layout, pace: Pace) -> (Traffic, Vec<Stamp>) {
         let mut traffic = Traffic::new("test", layout, plan(pace));
-        let mut out = Vec::new();
-        traffic.on_start(0, &mut out);
-        assert_eq!(out.len(), layout.connections());
-        out.clear();
-        (0..layout.connections()).for_each(|conn| traffic.on_ready(conn, 0, &mut out));
-        (traffic, stamps(&out))
-    }
-
-    fn stamps(out: &[Command]) -> Vec<Stamp> {
-        let stamp = |command: &Command| match command {
-            Command::Publish { stamp, .. } => Some(*stamp),
-            _ => None,
-        };
-        out.iter().filter_map(stamp).collect()
-    }
-
-    fn at(traffic: &mut Traffic, now: u64) -> Vec<Command> {
-        let mut out = Vec::new();
-        traffic.on_time(now, &mut out);
-        out
+        assert_eq!(started(&mut traffic).len(), layout.connections());
+        let first = stamps(&all_ready(&mut traffic));
+        (traffic, first)
     }
 
     /// Delivers each message to all its receivers, and returns what is published in answer.
@@ -366,8 +350,7 @@ mod tests {
             assert!(deliver(&mut traffic, &under_way, 111).is_empty());
             at(&mut traffic, 111 + LINGER_NS);
             assert!(traffic.is_done());
-            let sample = Sample { at: 0, server: None, harness: None };
-            let report = traffic.report(&[sample, sample, Sample { at: SECOND_NS, ..sample }]);
+            let report = traffic.report(&samples(&[0, 0, 1]));
             assert!(report.passed(), "{}", report.text());
             assert_eq!(report.figures.number("messages"), Some((39 * window) as f64));
         }
@@ -393,8 +376,7 @@ mod tests {
         assert_eq!(stamps(&at(&mut traffic, 50))[0].sent_at, 40);
         // What was due by the end of the plan and held up is counted.
         at(&mut traffic, 110);
-        let sample = Sample { at: 0, server: None, harness: None };
-        let report = traffic.report(&[sample, sample, Sample { at: SECOND_NS, ..sample }]);
+        let report = traffic.report(&samples(&[0, 0, 1]));
         assert_eq!((report.figures.number("unsent"), report.figures.number("late_share")), (Some(5.0), Some(0.0)));
     }
 
