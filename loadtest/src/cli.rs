@@ -184,7 +184,7 @@ mod tests {
         };
         let (settings, run) = command.settings();
         assert!(matches!(&settings.scenario, ScenarioArgs::Rooms(rooms) if rooms.rooms == 3 && rooms.members == 10));
-        assert!(matches!(settings.plan(Pace::InAll).unwrap().0[1].pace, Pace::Scheduled(ramp) if ramp.to == 50.0));
+        assert!(matches!(settings.plan(Pace::InAll).unwrap().0[1].pace, Pace::Scheduled(load) if load.ramp.to == 50.0));
         assert_eq!((settings.thresholds.len(), run.pin, run.output.json), (1, Some(1), true));
         assert!(Cli::try_parse_from("x rooms --connections 3".split(' ')).is_err());
     }

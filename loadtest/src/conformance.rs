@@ -10,7 +10,7 @@ use std::thread;
 use hashi_peers::TcpListener;
 
 use crate::reactor::Dialect;
-use crate::scenarios::{Connect, Idle, Layout, Pace, Ramp, Scenario, Traffic};
+use crate::scenarios::{Connect, Idle, Layout, OpenLoop, Pace, Scenario, Traffic};
 use crate::stand_in::{plan, run_at, target};
 
 /// Serves on a thread that ends with the tests.
@@ -35,7 +35,7 @@ fn passes(address: SocketAddr, scenario: impl Scenario) {
 fn passes_all(address: SocketAddr) {
     let traffic = |layout, pace| passes(address, Traffic::new("test", layout, plan(pace)));
     traffic(Layout::alone(5), Pace::PerPublisher(32));
-    traffic(Layout::alone(5), Pace::Scheduled(Ramp::level(2000.0, 1000)));
+    traffic(Layout::alone(5), Pace::Scheduled(OpenLoop::level(2000.0, 1000)));
     traffic(Layout::fanout(20), Pace::InAll(8));
     traffic(Layout::rooms(3, 4), Pace::InAll(20));
     passes(address, Connect::new(4, plan(Pace::InAll(1))));

@@ -79,7 +79,8 @@ impl Run<'_> {
     fn mixed_priority(&self, args: &MixedArgs) -> Result<Outcome> {
         let (connections, load) = (check_connections(args.connections, 1)?, &self.settings.load);
         let plan = self.settings.plan_of_one_load()?;
-        let scenario = Mixed::new(connections, args.flood(load)?, args.probes(load)?, plan.clone());
+        let (flood, probe_rate) = (args.flood(load)?, args.probe_rate()?);
+        let scenario = Mixed::new(connections, flood, probe_rate, load.most_under_way(), plan.clone());
         self.start(scenario, &plan, self.worded_target()?)
     }
 

@@ -23,8 +23,8 @@ use crate::output;
 use crate::reactor::{self, Dialect, Target};
 use crate::report::Report;
 use crate::scenarios::{
-    Connect, Flood, Idle, Layout, Mixed, OpenLoop, Operations, OperationsSize, Pace, Plan, Ramp, Rest, Scenario, Slow,
-    Storm, Traffic,
+    Connect, Flood, Idle, Layout, Mixed, OpenLoop, Operations, OperationsSize, Pace, Plan, Rest, Scenario, Slow, Storm,
+    Traffic,
 };
 use crate::wording::Keying;
 
@@ -246,16 +246,16 @@ fn one_load() -> Plan {
 }
 
 fn mixed(flood: Flood, fault: Fault) -> Report {
-    run(Mixed::new(4, flood, OpenLoop { rate: 500.0, most_under_way: 1000 }, one_load()), fault).unwrap()
+    run(Mixed::new(4, flood, 500.0, 1000, one_load()), fault).unwrap()
 }
 
 fn slow(keying: Keying, fault: Fault) -> Report {
-    run(Slow::new(8, 2, keying, OpenLoop { rate: 2000.0, most_under_way: 1000 }, one_load()), fault).unwrap()
+    run(Slow::new(8, 2, keying, OpenLoop::level(2000.0, 1000), one_load()), fault).unwrap()
 }
 
 fn operations(fault: Fault) -> Report {
     let size = OperationsSize { sessions: 3, members: 2, places: 1, steps: 6, reloads_per_second: 50.0 };
-    run(Operations::new(size, OpenLoop { rate: 3000.0, most_under_way: 1000 }, one_load()), fault).unwrap()
+    run(Operations::new(size, OpenLoop::level(3000.0, 1000), one_load()), fault).unwrap()
 }
 
 fn rest(fault: Fault) -> Report {
@@ -267,7 +267,7 @@ fn a_correct_server_passes_in_every_scenario() {
     let traffic = |layout, pace| run(Traffic::new("test", layout, plan(pace)), Fault::None).unwrap();
     for report in [
         traffic(Layout::alone(5), Pace::PerPublisher(4)),
-        traffic(Layout::alone(5), Pace::Scheduled(Ramp::level(5000.0, 1000))),
+        traffic(Layout::alone(5), Pace::Scheduled(OpenLoop::level(5000.0, 1000))),
         traffic(Layout::fanout(7), Pace::InAll(8)),
         rooms(Fault::None).unwrap(),
         mixed(Flood::Rate(2000.0), Fault::None),

@@ -15,7 +15,7 @@
 
 use super::calibration::Calibration;
 use super::flights::Flights;
-use super::schedule::{SCHEDULE_BUDGET, Schedule};
+use super::schedule::{Paced, SCHEDULE_BUDGET};
 use super::stages::{Stage, Stages};
 use super::{Command, Identity, OpenLoop, Plan, Role, Scenario};
 use crate::check::{Check, Sent};
@@ -46,15 +46,16 @@ pub enum Flood {
 pub struct Mixed {
     flooded: usize,
     flood: Flood,
-    /// The rate of the probes, and the bound of what is under way in all, which holds back only the flood.
-    probes: OpenLoop,
+    probe_rate: f64,
+    /// The bound of what is under way in all, which holds back only the flood.
+    most_under_way: usize,
     /// Its meter is of the flood; its lateness is that of the probes.
     stages: Stages,
     calibration: Option<Calibration>,
     carried_per_second: Option<f64>,
     offered_per_second: f64,
-    low: Option<Schedule>,
-    high: Option<Schedule>,
+    low: Paced,
+    high: Paced,
     ready: usize,
     low_turn: usize,
     high_turn: usize,
@@ -64,18 +65,19 @@ pub struct Mixed {
 }
 
 impl Mixed {
-    pub fn new(flooded: usize, flood: Flood, probes: OpenLoop, plan: Plan) -> Self {
+    pub fn new(flooded: usize, flood: Flood, probe_rate: f64, most_under_way: usize, plan: Plan) -> Self {
         let publishers = 2 * flooded;
         Self {
             flooded,
             flood,
-            probes,
+            probe_rate,
+            most_under_way,
             stages: Stages::new(plan),
             calibration: None,
             carried_per_second: None,
             offered_per_second: 0.0,
-            low: None,
-            high: None,
+            low: Paced::default(),
+            high: Paced::default(),
             ready: 0,
             low_turn: 0,
             high_turn: 0,
@@ -94,8 +96,8 @@ impl Mixed {
 
     fn begin(&mut self, low_per_second: f64, now: u64, out: &mut Vec<Command>) {
         self.offered_per_second = low_per_second;
-        self.low = Some(Schedule::new(now, low_per_second));
-        self.high = Some(Schedule::new(now, self.probes.rate));
+        self.low = Paced::endless(now, OpenLoop::level(low_per_second, self.most_under_way));
+        self.high = Paced::endless(now, OpenLoop::unhindered(self.probe_rate));
         self.stages.begin(now, out);
     }
 
@@ -115,14 +117,13 @@ impl Mixed {
     }
 
     fn publish_scheduled(&mut self, now: u64, out: &mut Vec<Command>) {
-        while let Some(turn) = self.high.as_mut().and_then(|schedule| schedule.take(now)) {
+        while let Some(turn) = self.high.take(self.flights.under_way(), now) {
             self.stages.meter().sent_by_schedule(turn.lateness_ns);
             self.publish_probe(self.high_turn % self.flooded, turn.sent_at, out);
             self.high_turn += 1;
         }
         for _ in 0..SCHEDULE_BUDGET {
-            let has_room = self.has_room();
-            let Some(turn) = self.low.as_mut().filter(|_| has_room).and_then(|schedule| schedule.take(now)) else {
+            let Some(turn) = self.low.take(self.flights.under_way(), now) else {
                 return;
             };
             self.publish_low(self.low_turn / BURST % self.flooded, turn.sent_at, out);
@@ -130,21 +131,9 @@ impl Mixed {
         }
     }
 
-    /// What was due and is not sent will not be: it is counted, since its latency cannot be.
-    fn end_schedules(&mut self, now: u64) {
-        for schedule in [self.low.take(), self.high.take()].into_iter().flatten() {
-            self.stages.meter().unsent(schedule.unsent(now));
-        }
-    }
-
-    fn has_room(&self) -> bool {
-        self.flights.under_way() < self.probes.most_under_way
-    }
-
     fn schedule_due(&self) -> u64 {
-        let due = |schedule: &Option<Schedule>| schedule.as_ref().map_or(u64::MAX, Schedule::due);
-        let low = if self.has_room() { due(&self.low) } else { u64::MAX };
-        due(&self.high).min(low)
+        let under_way = self.flights.under_way();
+        self.low.due(under_way).min(self.high.due(under_way))
     }
 
     fn calibration_due(&self) -> u64 {
@@ -240,7 +229,8 @@ impl Scenario for Mixed {
         self.calibrated(now, out);
         self.publish_scheduled(now, out);
         if self.stages.ends_plan(now) {
-            self.end_schedules(now);
+            let unsent = self.low.end(now) + self.high.end(now);
+            self.stages.meter().unsent(unsent);
         }
         if self.stages.advance(now, out) == Some(Stage::Draining) {
             self.note_drained(now);
@@ -269,7 +259,7 @@ impl Scenario for Mixed {
         report.int("connections", self.flooded as u64);
         report.maybe("low_carried_per_second", self.carried_per_second);
         report.figures.float("low_offered_per_second", self.offered_per_second);
-        report.figures.float("high_offered_per_second", self.probes.rate);
+        report.figures.float("high_offered_per_second", self.probe_rate);
         self.stages.report(samples, &mut report);
         self.report_latencies(&mut report);
         self.check.findings().report(&mut report);
@@ -285,7 +275,7 @@ mod tests {
 
     fn opened(flood: Flood, most_under_way: usize) -> (Mixed, Vec<Stamp>) {
         let plan = Plan::simple(100, 1000, Pace::InAll(1));
-        let mut mixed = Mixed::new(4, flood, OpenLoop { rate: 1e7, most_under_way }, plan);
+        let mut mixed = Mixed::new(4, flood, 1e7, most_under_way, plan);
         let asked = started(&mut mixed);
         let services = asked
             .iter()
@@ -345,7 +335,7 @@ mod tests {
             let flow: Vec<Stamp> = of(0).take(2).chain(of(4).take(2)).collect();
             assert_eq!(flow.len(), 4);
             order.iter().for_each(|&index| drop(arrive(&mut mixed, flow[index], 950)));
-            (mixed.low, mixed.high) = (None, None);
+            (mixed.low, mixed.high) = (Paced::default(), Paced::default());
             all.iter().filter(|stamp| !flow.contains(stamp)).for_each(|stamp| drop(arrive(&mut mixed, *stamp, 960)));
             let report = finished(mixed);
             assert_eq!(report.passed(), passed, "{}", report.text());

@@ -23,7 +23,7 @@ pub use idle::Idle;
 pub use layout::Layout;
 pub use mixed::{Flood, Mixed};
 pub use operations::{Operations, OperationsSize};
-pub use plan::{Course, Pace, Phase, Plan, Ramp};
+pub use plan::{Course, OpenLoop, Pace, Phase, Plan, Ramp};
 pub use rest::Rest;
 pub use slow::Slow;
 pub use storm::Storm;
@@ -63,14 +63,6 @@ impl Identity {
     pub fn user(session: u32) -> Self {
         Self { session, echo: true, role: Role::User }
     }
-}
-
-/// How an open loop goes on: so many messages per second in all, by schedule. When `most_under_way` are, the schedule
-/// waits, and the waiting counts as latency.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct OpenLoop {
-    pub rate: f64,
-    pub most_under_way: usize,
 }
 
 /// What a scenario asks for.

@@ -7,7 +7,7 @@
 //!
 //! Connections are numbered session by session, the services last. Publishers are numbered session by session, too.
 
-use super::schedule::{SCHEDULE_BUDGET, Schedule, Turn};
+use super::schedule::{Paced, SCHEDULE_BUDGET, Turn};
 use super::stages::{Stage, Stages};
 use super::{Command, Identity, OpenLoop, Plan, Role, Scenario};
 use crate::check::{Check, Sent};
@@ -19,6 +19,8 @@ use crate::wording::{Keying, Wording};
 
 /// Connections that publish.
 const SERVICES: usize = 4;
+/// Reloads begin so long after the load.
+const RELOADS_AFTER_NS: u64 = SECOND_NS / 10;
 
 /// How large a run is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -68,17 +70,17 @@ enum Kind {
 #[derive(Debug)]
 pub struct Operations {
     size: OperationsSize,
-    pace: OpenLoop,
+    load: OpenLoop,
     stages: Stages,
-    schedule: Option<Schedule>,
-    reloads: Option<Schedule>,
+    paced: Paced,
+    reloads: Paced,
     ready: usize,
     turn: usize,
     reload_turn: usize,
     /// Per publisher: messages sent, and the number above all that any client has.
     sent: Vec<u64>,
     reached: Vec<u64>,
-    under_way: u64,
+    under_way: usize,
     /// Per client: whether it is connected; when it last began to reload.
     online: Vec<bool>,
     reload_began: Vec<u64>,
@@ -93,15 +95,15 @@ pub struct Operations {
 }
 
 impl Operations {
-    /// `pace` has the rate of messages, not of operations.
-    pub fn new(size: OperationsSize, pace: OpenLoop, plan: Plan) -> Self {
+    /// `load` has the rate of messages, not of operations.
+    pub fn new(size: OperationsSize, load: OpenLoop, plan: Plan) -> Self {
         let (clients, publishers, lanes) = (size.clients(), size.publishers(), size.clients() * size.places);
         Self {
             size,
-            pace,
+            load,
             stages: Stages::new(plan),
-            schedule: None,
-            reloads: None,
+            paced: Paced::default(),
+            reloads: Paced::default(),
             ready: 0,
             turn: 0,
             reload_turn: 0,
@@ -143,14 +145,7 @@ impl Operations {
 
     fn publish_scheduled(&mut self, now: u64, out: &mut Vec<Command>) {
         for _ in 0..SCHEDULE_BUDGET {
-            let has_room = self.has_room();
-            let Some(schedule) = &mut self.schedule else {
-                return;
-            };
-            if !has_room {
-                return schedule.hold(now);
-            }
-            let Some(Turn { sent_at, lateness_ns }) = schedule.take(now) else {
+            let Some(Turn { sent_at, lateness_ns }) = self.paced.take(self.under_way, now) else {
                 return;
             };
             self.stages.meter().sent_by_schedule(lateness_ns);
@@ -171,18 +166,19 @@ impl Operations {
         });
     }
 
-    fn has_room(&self) -> bool {
-        self.under_way < self.pace.most_under_way as u64
+    fn schedule_due(&self) -> u64 {
+        self.paced.due(self.under_way).min(self.reloads.due(self.under_way))
     }
 
-    fn schedule_due(&self) -> u64 {
-        let due = |schedule: &Option<Schedule>| schedule.as_ref().map_or(u64::MAX, Schedule::due);
-        let publish = if self.has_room() { due(&self.schedule) } else { u64::MAX };
-        due(&self.reloads).min(publish)
+    fn begin_reloads(&mut self, now: u64) {
+        let rate = self.size.reloads_per_second;
+        if rate > 0.0 {
+            self.reloads = Paced::endless(now + RELOADS_AFTER_NS, OpenLoop::unhindered(rate));
+        }
     }
 
     fn reload_scheduled(&mut self, now: u64, out: &mut Vec<Command>) {
-        while let Some(turn) = self.reloads.as_mut().and_then(|schedule| schedule.take(now)) {
+        while let Some(turn) = self.reloads.take(self.under_way, now) {
             let client = self.reload_turn % self.size.clients();
             self.reload_turn += 1;
             // One that is still on its way back is left alone.
@@ -214,7 +210,7 @@ impl Operations {
         if (*next..self.sent[publisher]).contains(&number) {
             let count = number + 1 - *next;
             *next = number + 1;
-            self.under_way -= count;
+            self.under_way -= count as usize;
             self.stages.meter().completed(count);
         }
     }
@@ -225,14 +221,6 @@ impl Operations {
         self.operations += u64::from(is_first && self.stages.covers(stamp.sent_at));
         let started = stamp.number + 1 - self.size.steps;
         self.seen_whole += u64::from(started >= self.due_from[lane]);
-    }
-
-    /// What was due and is not sent will not be: it is counted, since its latency cannot be.
-    fn end_schedules(&mut self, now: u64) {
-        self.reloads = None;
-        if let Some(schedule) = self.schedule.take() {
-            self.stages.meter().unsent(schedule.unsent(now));
-        }
     }
 
     fn note_drained(&mut self, now: u64) {
@@ -277,9 +265,8 @@ impl Scenario for Operations {
         }
         if self.ready == self.connections() {
             self.stages.begin(now, out);
-            self.schedule = Some(Schedule::new(now, self.pace.rate));
-            self.reloads = (self.size.reloads_per_second > 0.0)
-                .then(|| Schedule::new(now + SECOND_NS / 10, self.size.reloads_per_second));
+            self.paced = Paced::endless(now, self.load);
+            self.begin_reloads(now);
         } else if self.ready > self.connections() {
             let began = self.reload_began[conn];
             if self.stages.covers(began) {
@@ -328,7 +315,8 @@ impl Scenario for Operations {
         self.publish_scheduled(now, out);
         self.reload_scheduled(now, out);
         if self.stages.ends_plan(now) {
-            self.end_schedules(now);
+            self.reloads = Paced::default();
+            self.stages.meter().unsent(self.paced.end(now));
         }
         if self.stages.advance(now, out) == Some(Stage::Draining) {
             self.note_drained(now);
@@ -371,15 +359,15 @@ mod tests {
 
     const SIZE: OperationsSize =
         OperationsSize { sessions: 2, members: 2, places: 1, steps: 4, reloads_per_second: 1e-9 };
-    const PACE: OpenLoop = OpenLoop { rate: 1e8, most_under_way: 1000 };
+    const LOAD: OpenLoop = OpenLoop::level(1e8, 1000);
 
     /// A run of two sessions of two clients, in its measured time, and what was published: eight messages a session.
     fn measured() -> (Operations, Vec<Stamp>) {
-        let mut operations = Operations::new(SIZE, PACE, Plan::simple(0, 1000, Pace::InAll(1)));
+        let mut operations = Operations::new(SIZE, LOAD, Plan::simple(0, 1000, Pace::InAll(1)));
         started(&mut operations);
         all_ready(&mut operations);
         let published = [0, 150].map(|now| stamps(&at(&mut operations, now))).concat();
-        operations.schedule = None;
+        operations.paced = Paced::default();
         (operations, published)
     }
 

@@ -12,22 +12,39 @@ pub enum Pace {
     /// Closed loop: so many under way in all.
     InAll(usize),
     /// Open loop by schedule.
-    Scheduled(Ramp),
+    Scheduled(OpenLoop),
 }
 
-/// A rate in messages per second, in all, that goes in a straight line from one value to another over a phase. When
-/// `most_under_way` messages are, the schedule waits, and the waiting counts as latency.
+/// How an open loop goes on: messages by a schedule. When `most_under_way` are, the schedule waits, and the waiting
+/// counts as latency.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct OpenLoop {
+    pub ramp: Ramp,
+    pub most_under_way: usize,
+}
+
+impl OpenLoop {
+    /// Always the same rate.
+    pub const fn level(rate: f64, most_under_way: usize) -> Self {
+        Self { ramp: Ramp::level(rate), most_under_way }
+    }
+
+    /// Always the same rate, whatever is under way.
+    pub const fn unhindered(rate: f64) -> Self {
+        Self::level(rate, usize::MAX)
+    }
+}
+
+/// A rate in messages per second, in all, that goes in a straight line from one value to another over a phase.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ramp {
     pub from: f64,
     pub to: f64,
-    pub most_under_way: usize,
 }
 
 impl Ramp {
-    /// Always the same rate.
-    pub fn level(rate: f64, most_under_way: usize) -> Self {
-        Self { from: rate, to: rate, most_under_way }
+    pub const fn level(rate: f64) -> Self {
+        Self { from: rate, to: rate }
     }
 
     /// How long after the begin of a phase of `length_ns` its message `number` (from 0) is due: the time at which the area
@@ -143,13 +160,13 @@ mod tests {
 
     #[test]
     fn a_level_rate_is_evenly_spaced() {
-        assert_eq!(due_times(Ramp::level(4.0, 1), SECOND_NS), [0, 250_000_000, 500_000_000, 750_000_000]);
+        assert_eq!(due_times(Ramp::level(4.0), SECOND_NS), [0, 250_000_000, 500_000_000, 750_000_000]);
     }
 
     #[test]
     fn a_ramp_sends_the_area_under_its_rate() {
         for (from, to) in [(100.0, 300.0), (300.0, 100.0), (1.0, 399.0), (399.0, 1.0)] {
-            let ramp = Ramp { from, to, most_under_way: 1 };
+            let ramp = Ramp { from, to };
             let due = due_times(ramp, SECOND_NS);
             assert_eq!(due.len(), 200, "{from} to {to}");
             assert!(due.is_sorted());

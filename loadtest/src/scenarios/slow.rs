@@ -6,7 +6,7 @@
 //! again when the measured time is over, so that the account of those that are still connected can balance.
 
 use super::flights::Flights;
-use super::schedule::{SCHEDULE_BUDGET, Schedule, Turn};
+use super::schedule::{Paced, SCHEDULE_BUDGET, Turn};
 use super::stages::{Stage, Stages};
 use super::{Command, Identity, OpenLoop, Plan, Role, Scenario};
 use crate::check::{Check, Sent};
@@ -28,10 +28,10 @@ pub struct Slow {
     receivers: usize,
     slow: usize,
     wording: Wording,
-    pace: OpenLoop,
+    load: OpenLoop,
     /// Its meter is of what the healthy receivers get.
     stages: Stages,
-    schedule: Option<Schedule>,
+    paced: Paced,
     ready: usize,
     /// What the healthy receivers wait for; a slow one holds nothing up.
     flights: Flights,
@@ -45,14 +45,14 @@ pub struct Slow {
 
 impl Slow {
     /// Of so many `receivers` so many are `slow`, not all.
-    pub fn new(receivers: usize, slow: usize, keying: Keying, pace: OpenLoop, plan: Plan) -> Self {
+    pub fn new(receivers: usize, slow: usize, keying: Keying, load: OpenLoop, plan: Plan) -> Self {
         Self {
             receivers,
             slow,
             wording: Wording { keying, ..Wording::PLAIN },
-            pace,
+            load,
             stages: Stages::new(plan),
-            schedule: None,
+            paced: Paced::default(),
             ready: 0,
             flights: Flights::new(receivers - slow, 1, receivers),
             check: Check::new(receivers, receivers),
@@ -86,32 +86,12 @@ impl Slow {
 
     fn publish_scheduled(&mut self, now: u64, out: &mut Vec<Command>) {
         for _ in 0..SCHEDULE_BUDGET {
-            let Some(schedule) = &mut self.schedule else {
-                return;
-            };
-            if self.flights.under_way() >= self.pace.most_under_way {
-                return schedule.hold(now);
-            }
-            let Some(Turn { sent_at, lateness_ns }) = schedule.take(now) else {
+            let Some(Turn { sent_at, lateness_ns }) = self.paced.take(self.flights.under_way(), now) else {
                 return;
             };
             self.stages.meter().sent_by_schedule(lateness_ns);
             let stamp = Stamp { publisher: 0, number: self.flights.launch(0), sent_at };
             out.push(Command::Publish { conn: PUBLISHER, stamp, wording: self.wording });
-        }
-    }
-
-    fn schedule_due(&self) -> u64 {
-        match &self.schedule {
-            Some(schedule) if self.flights.under_way() < self.pace.most_under_way => schedule.due(),
-            _ => u64::MAX,
-        }
-    }
-
-    /// What was due and is not sent will not be: it is counted, since its latency cannot be.
-    fn end_schedule(&mut self, now: u64) {
-        if let Some(schedule) = self.schedule.take() {
-            self.stages.meter().unsent(schedule.unsent(now));
         }
     }
 
@@ -167,7 +147,7 @@ impl Scenario for Slow {
     fn on_ready(&mut self, _conn: usize, now: u64, out: &mut Vec<Command>) {
         self.ready += 1;
         if self.ready == self.connections() {
-            self.schedule = Some(Schedule::new(now, self.pace.rate));
+            self.paced = Paced::endless(now, self.load);
             let stage = self.stages.begin(now, out);
             self.begin_stage(stage, now, out);
         }
@@ -215,7 +195,7 @@ impl Scenario for Slow {
     fn on_time(&mut self, now: u64, out: &mut Vec<Command>) {
         self.publish_scheduled(now, out);
         if self.stages.ends_plan(now) {
-            self.end_schedule(now);
+            self.stages.meter().unsent(self.paced.end(now));
         }
         if let Some(stage) = self.stages.advance(now, out) {
             self.begin_stage(stage, now, out);
@@ -223,7 +203,7 @@ impl Scenario for Slow {
     }
 
     fn due(&self) -> u64 {
-        self.stages.due().min(self.schedule_due())
+        self.stages.due().min(self.paced.due(self.flights.under_way()))
     }
 
     fn is_done(&self) -> bool {
@@ -259,11 +239,11 @@ mod tests {
     use crate::scenarios::Pace;
     use crate::scenarios::testing::{all_ready, at, finished, started};
 
-    const PACE: OpenLoop = OpenLoop { rate: 1e8, most_under_way: 1000 };
+    const LOAD: OpenLoop = OpenLoop::level(1e8, 1000);
 
     /// A run of four receivers, of whom the last is slow, in its measured time.
     fn measured(keying: Keying) -> Slow {
-        let mut slow = Slow::new(4, 1, keying, PACE, Plan::simple(10, 100, Pace::InAll(1)));
+        let mut slow = Slow::new(4, 1, keying, LOAD, Plan::simple(10, 100, Pace::InAll(1)));
         let roles: Vec<bool> = started(&mut slow)
             .iter()
             .map(|command| matches!(command, Command::Open { identity: Identity { role: Role::Slow, .. }, .. }))
@@ -288,7 +268,7 @@ mod tests {
         assert_eq!(sent, 6);
         (0..sent).for_each(|number| arrive(&mut slow, 1..4, number, 60));
         assert_eq!(slow.flights.under_way(), 0);
-        slow.schedule = None;
+        slow.paced = Paced::default();
         assert!(at(&mut slow, 110).contains(&Command::Resume { conn: 4 }));
         slow.on_gap(4, Gap::Positions(4), 111, &mut Vec::new());
         assert!(slow.due() > SECOND_NS);
@@ -306,7 +286,7 @@ mod tests {
         for (keying, passed) in [(Keying::None, false), (Keying::Cycle(2), true)] {
             let mut slow = measured(keying);
             at(&mut slow, 50);
-            slow.schedule = None;
+            slow.paced = Paced::default();
             (0..6).for_each(|number| arrive(&mut slow, 1..4, number, 60));
             at(&mut slow, 110);
             (4..6).for_each(|number| arrive(&mut slow, [4], number, 112));
@@ -322,7 +302,7 @@ mod tests {
         assert!(!slow.on_failed(4, &ConnectionError::Closed(1011, String::new()), 20));
         arrive(&mut slow, [4], 0, 20);
         assert!(slow.on_failed(4, &closed, 20));
-        slow.schedule = None;
+        slow.paced = Paced::default();
         (0..2).for_each(|number| arrive(&mut slow, 1..4, number, 60));
         assert!(!at(&mut slow, 110).iter().any(|command| matches!(command, Command::Resume { .. })));
         let report = finished(slow);

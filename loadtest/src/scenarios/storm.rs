@@ -9,8 +9,8 @@
 
 use std::collections::VecDeque;
 
-use super::schedule::{Schedule, Turn};
-use super::{Command, Identity, Scenario};
+use super::schedule::{Paced, Turn};
+use super::{Command, Identity, OpenLoop, Scenario};
 use crate::check::{Check, Sent};
 use crate::envelope::{Gap, Stamp};
 use crate::error::ConnectionError;
@@ -64,7 +64,7 @@ pub struct Storm {
     refused: u64,
     back: Latency,
     all_back: Latency,
-    schedule: Option<Schedule>,
+    paced: Paced,
     sent: u64,
     check: Check,
     /// Of the connection that stays; clients that are back are its messages.
@@ -88,7 +88,7 @@ impl Storm {
             refused: 0,
             back: Latency::new(),
             all_back: Latency::new(),
-            schedule: None,
+            paced: Paced::default(),
             sent: 0,
             check: Check::new(1, 1),
             meter: Meter::new(),
@@ -141,7 +141,7 @@ impl Storm {
     }
 
     fn publish_scheduled(&mut self, now: u64, out: &mut Vec<Command>) {
-        while let Some(Turn { sent_at, lateness_ns }) = self.schedule.as_mut().and_then(|schedule| schedule.take(now)) {
+        while let Some(Turn { sent_at, lateness_ns }) = self.paced.take(0, now) {
             let stamp = Stamp { publisher: PROBE as u32, number: self.sent, sent_at };
             self.sent += 1;
             self.meter.sent_by_schedule(lateness_ns);
@@ -199,7 +199,7 @@ impl Storm {
     fn calm(&mut self, now: u64, out: &mut Vec<Command>) {
         self.enter(Phase::Calm(now + CALM_NS), now, out);
         if self.round == self.rounds {
-            self.schedule = None;
+            self.paced = Paced::default();
         }
     }
 }
@@ -219,7 +219,7 @@ impl Scenario for Storm {
         if self.is_storm() {
             self.came_back(conn, now, out);
         } else if self.online == self.connections() {
-            self.schedule = Some(Schedule::new(now, PROBE_RATE));
+            self.paced = Paced::endless(now, OpenLoop::unhindered(PROBE_RATE));
             self.calm(now, out);
         }
     }
@@ -258,8 +258,7 @@ impl Scenario for Storm {
 
     fn due(&self) -> u64 {
         let retry = self.retries.front().map_or(u64::MAX, |(due, _)| *due);
-        let publish = self.schedule.as_ref().map_or(u64::MAX, Schedule::due);
-        self.phase_end().min(self.cuts_due()).min(retry).min(publish)
+        self.phase_end().min(self.cuts_due()).min(retry).min(self.paced.due(0))
     }
 
     fn is_done(&self) -> bool {

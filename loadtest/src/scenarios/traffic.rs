@@ -1,7 +1,8 @@
 //! `echo`, `raw-echo`, `fanout` and `rooms`: one machine, which differs by its [`Layout`] and its [`Plan`].
 
 use super::flights::Flights;
-use super::{Command, Course, Layout, Pace, Plan, Ramp, Scenario};
+use super::schedule::{Paced, SCHEDULE_BUDGET, Turn};
+use super::{Command, Course, Layout, Pace, Plan, Scenario};
 use crate::check::{Check, Sent};
 use crate::envelope::{Gap, Stamp};
 use crate::measure::{SECOND_NS, Sample};
@@ -15,9 +16,6 @@ const DRAIN_NS: u64 = 60 * SECOND_NS;
 const LINGER_NS: u64 = SECOND_NS / 20;
 /// A run in which nothing arrives for this long has stalled.
 const STALL_NS: u64 = 5 * SECOND_NS;
-/// Messages of a schedule sent at once, when it is behind: as many as fit a few turns' reads, so that arrivals are
-/// still timed promptly.
-const SCHEDULE_BUDGET: usize = 1024;
 
 /// Where a run stands. Messages are published while it is `Running`. The times are when a stage ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,23 +25,6 @@ enum Stage {
     Draining(u64),
     Lingering(u64),
     Done,
-}
-
-/// The schedule of an open loop, in one phase.
-#[derive(Debug, Clone, Copy)]
-struct Schedule {
-    start: u64,
-    length_ns: u64,
-    ramp: Ramp,
-    sent: u64,
-    /// Until when `most_under_way` held it up, as far as is known: that is the server's lateness, not the harness's.
-    held_until: u64,
-}
-
-impl Schedule {
-    fn next(&self) -> u64 {
-        self.start + self.ramp.due_ns(self.sent, self.length_ns)
-    }
 }
 
 /// The state of a traffic run.
@@ -57,7 +38,8 @@ pub struct Traffic {
     ready: usize,
     flights: Flights,
     check: Check,
-    schedule: Option<Schedule>,
+    /// Of the present phase.
+    paced: Paced,
     /// Messages published in round robin.
     turn: u64,
     /// When something last arrived, or began to be awaited.
@@ -77,7 +59,7 @@ impl Traffic {
             ready: 0,
             flights: Flights::new(layout.receivers(), layout.publisher_count(), lanes),
             check: Check::new(layout.connections(), lanes),
-            schedule: None,
+            paced: Paced::default(),
             turn: 0,
             last_progress: 0,
             stalled: false,
@@ -86,15 +68,15 @@ impl Traffic {
 
     /// Begins the next phase of the plan, or lets what is under way arrive.
     fn advance(&mut self, now: u64, out: &mut Vec<Command>) {
-        self.end_schedule(now);
+        self.course.meter.unsent(self.paced.end(now));
         let Some(phase) = self.course.advance(now, out) else {
             self.stage = Stage::Draining(now + DRAIN_NS);
             return self.drained(now);
         };
         let length_ns = phase.length_ns;
         (self.pace, self.stage) = (phase.pace, Stage::Running);
-        if let Pace::Scheduled(ramp) = self.pace {
-            self.schedule = Some(Schedule { start: now, length_ns, ramp, sent: 0, held_until: now });
+        if let Pace::Scheduled(load) = self.pace {
+            self.paced = Paced::new(now, length_ns, load);
         }
         (0..self.layout.publisher_count()).for_each(|publisher| self.refill(publisher, now, out));
     }
@@ -113,15 +95,6 @@ impl Traffic {
                 }
             }
             Pace::Scheduled(_) => {}
-        }
-    }
-
-    /// What was due and is not sent yet will not be: it is counted, since its latency cannot be.
-    fn end_schedule(&mut self, now: u64) {
-        if let Some(schedule) = self.schedule.take() {
-            let elapsed = (now - schedule.start).min(schedule.length_ns);
-            let due = schedule.ramp.count_due(elapsed, schedule.length_ns);
-            self.course.meter.unsent(due.saturating_sub(schedule.sent));
         }
     }
 
@@ -158,29 +131,11 @@ impl Traffic {
 
     fn publish_scheduled(&mut self, now: u64, out: &mut Vec<Command>) {
         for _ in 0..SCHEDULE_BUDGET {
-            let Some(schedule) = &mut self.schedule else {
+            let Some(Turn { sent_at, lateness_ns }) = self.paced.take(self.flights.under_way(), now) else {
                 return;
             };
-            let next = schedule.next();
-            if next > now {
-                return;
-            }
-            if self.flights.under_way() >= schedule.ramp.most_under_way {
-                schedule.held_until = now;
-                return;
-            }
-            let lateness_ns = now - next.max(schedule.held_until);
-            schedule.sent += 1;
             self.course.meter.sent_by_schedule(lateness_ns);
-            self.publish_next(next, out);
-        }
-    }
-
-    /// When the next message of the schedule is due.
-    fn schedule_due(&self) -> u64 {
-        match &self.schedule {
-            Some(schedule) if self.flights.under_way() < schedule.ramp.most_under_way => schedule.next(),
-            _ => u64::MAX,
+            self.publish_next(sent_at, out);
         }
     }
 
@@ -209,7 +164,7 @@ impl Traffic {
     /// Nothing arrives any more: the checks will say what is missing.
     fn stall(&mut self, now: u64, out: &mut Vec<Command>) {
         self.stalled = true;
-        self.end_schedule(now);
+        self.course.meter.unsent(self.paced.end(now));
         self.course.stop(now, out);
         self.stage = Stage::Done;
     }
@@ -280,7 +235,7 @@ impl Scenario for Traffic {
     }
 
     fn due(&self) -> u64 {
-        self.stage_end().min(self.schedule_due()).min(self.stall_due())
+        self.stage_end().min(self.paced.due(self.flights.under_way())).min(self.stall_due())
     }
 
     fn is_done(&self) -> bool {
@@ -305,6 +260,7 @@ impl Scenario for Traffic {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenarios::OpenLoop;
     use crate::scenarios::testing::{all_ready, at, samples, stamps, started};
 
     fn plan(pace: Pace) -> Plan {
@@ -358,7 +314,7 @@ mod tests {
 
     #[test]
     fn an_open_loop_publishes_by_schedule_with_the_intended_times() {
-        let pace = Pace::Scheduled(Ramp::level(1e8, 3));
+        let pace = Pace::Scheduled(OpenLoop::level(1e8, 3));
         let (mut traffic, first) = ready(Layout::alone(2), pace);
         assert!(first.is_empty());
         // The warm-up sends one; the schedule begins anew with the next phase.

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{check_rate, nanoseconds, settings};
 use crate::error::Result;
-use crate::scenarios::{Pace, Phase, Ramp};
+use crate::scenarios::{OpenLoop, Pace, Phase, Ramp};
 use crate::threshold::Threshold;
 
 /// Bytes of messages that an open loop may have under way, as bound for `max_under_way`.
@@ -89,14 +89,16 @@ impl PhaseSettings {
     fn scheduled(&self, to: f64, load: &LoadArgs) -> Result<Pace> {
         let from = self.rate_from.unwrap_or(to);
         let (from, to) = (check_rate(from)?, check_rate(to)?);
-        Ok(Pace::Scheduled(Ramp { from, to, most_under_way: load.most_under_way() }))
+        Ok(Pace::Scheduled(OpenLoop { ramp: Ramp { from, to }, most_under_way: load.most_under_way() }))
     }
 }
 
 /// A warm-up with the load with which the first phase begins.
 pub fn warm_up(length_ns: u64, first: &Phase) -> Phase {
     let pace = match first.pace {
-        Pace::Scheduled(ramp) => Pace::Scheduled(Ramp::level(ramp.from, ramp.most_under_way)),
+        Pace::Scheduled(OpenLoop { ramp, most_under_way }) => {
+            Pace::Scheduled(OpenLoop::level(ramp.from, most_under_way))
+        }
         closed => closed,
     };
     Phase { name: "warm-up".into(), length_ns, pace, is_measured: false }

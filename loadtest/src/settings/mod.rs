@@ -113,7 +113,7 @@ impl Settings {
             return settings("this scenario goes by a schedule: it has a rate");
         }
         let rate = check_rate(self.load.rate.unwrap_or(default_rate))?;
-        Ok(OpenLoop { rate, most_under_way: self.load.most_under_way() })
+        Ok(OpenLoop::level(rate, self.load.most_under_way()))
     }
 
     /// The load of a scenario that is a closed loop alone.
@@ -213,7 +213,7 @@ mod tests {
         "#;
         let settings = parsed(text);
         let plan = settings.plan(Pace::InAll).unwrap();
-        let rate = |from, to| Pace::Scheduled(Ramp { from, to, most_under_way: 100_000 });
+        let rate = |from, to| Pace::Scheduled(OpenLoop { ramp: Ramp { from, to }, most_under_way: 100_000 });
         let paces: Vec<Pace> = plan.0.iter().map(|phase| phase.pace).collect();
         assert_eq!(paces, [rate(500.0, 500.0), rate(500.0, 2000.0), rate(1000.0, 1000.0), Pace::InAll(4)]);
         assert_eq!((plan.0[0].is_measured, plan.measured_ns()), (false, 5 * SECOND_NS));

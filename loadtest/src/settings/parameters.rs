@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{LoadArgs, check_rate, nanoseconds, settings};
 use crate::error::Result;
 use crate::http::Route;
-use crate::scenarios::{Flood, Layout, OpenLoop, OperationsSize};
+use crate::scenarios::{Flood, Layout, OperationsSize};
 use crate::wording::Keying;
 
 /// Pairs of receiver and publisher that are followed: about 24 bytes each.
@@ -166,9 +166,8 @@ impl MixedArgs {
         }
     }
 
-    /// The load of the probes.
-    pub fn probes(&self, load: &LoadArgs) -> Result<OpenLoop> {
-        Ok(OpenLoop { rate: check_rate(self.probe_rate)?, most_under_way: load.most_under_way() })
+    pub fn probe_rate(&self) -> Result<f64> {
+        check_rate(self.probe_rate)
     }
 }
 
