@@ -56,7 +56,6 @@ pub struct Mixed {
     offered_per_second: f64,
     low: Paced,
     high: Paced,
-    ready: usize,
     low_turn: usize,
     high_turn: usize,
     flights: Flights,
@@ -72,13 +71,12 @@ impl Mixed {
             flood,
             probe_rate,
             most_under_way,
-            stages: Stages::new(plan),
+            stages: Stages::new(flooded + PROBERS, plan),
             calibration: None,
             carried_per_second: None,
             offered_per_second: 0.0,
             low: Paced::default(),
             high: Paced::default(),
-            ready: 0,
             low_turn: 0,
             high_turn: 0,
             flights: Flights::new(1, publishers, publishers),
@@ -190,8 +188,7 @@ impl Scenario for Mixed {
     }
 
     fn on_ready(&mut self, _conn: usize, now: u64, out: &mut Vec<Command>) {
-        self.ready += 1;
-        if self.ready == self.connections() {
+        if self.stages.opened() {
             match self.flood {
                 Flood::Rate(rate) => self.begin(rate, now, out),
                 Flood::Overload(_) => self.calibrate(now, out),

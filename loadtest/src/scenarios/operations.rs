@@ -74,7 +74,6 @@ pub struct Operations {
     stages: Stages,
     paced: Paced,
     reloads: Paced,
-    ready: usize,
     turn: usize,
     reload_turn: usize,
     /// Per publisher: messages sent, and the number above all that any client has.
@@ -101,10 +100,9 @@ impl Operations {
         Self {
             size,
             load,
-            stages: Stages::new(plan),
+            stages: Stages::new(clients + SERVICES, plan),
             paced: Paced::default(),
             reloads: Paced::default(),
-            ready: 0,
             turn: 0,
             reload_turn: 0,
             sent: vec![0; publishers],
@@ -204,6 +202,14 @@ impl Operations {
         }
     }
 
+    fn came_back(&mut self, client: usize, now: u64) {
+        let began = self.reload_began[client];
+        if self.stages.covers(began) {
+            self.reload_latency.record(now.saturating_sub(began));
+        }
+        self.note_drained(now);
+    }
+
     /// The first client has a message of a publisher.
     fn reached(&mut self, publisher: usize, number: u64) {
         let next = &mut self.reached[publisher];
@@ -259,20 +265,15 @@ impl Scenario for Operations {
     }
 
     fn on_ready(&mut self, conn: usize, now: u64, out: &mut Vec<Command>) {
-        self.ready += 1;
         if conn < self.size.clients() {
             self.join(conn);
         }
-        if self.ready == self.connections() {
+        if self.stages.has_begun() {
+            self.came_back(conn, now);
+        } else if self.stages.opened() {
             self.stages.begin(now, out);
             self.paced = Paced::endless(now, self.load);
             self.begin_reloads(now);
-        } else if self.ready > self.connections() {
-            let began = self.reload_began[conn];
-            if self.stages.covers(began) {
-                self.reload_latency.record(now.saturating_sub(began));
-            }
-            self.note_drained(now);
         }
     }
 

@@ -131,6 +131,11 @@ impl Course {
         phase
     }
 
+    /// The present phase; one has begun.
+    pub fn phase(&self) -> &Phase {
+        &self.plan.0[self.begun - 1]
+    }
+
     /// Whether no phase follows the present one.
     pub fn is_last(&self) -> bool {
         self.begun == self.plan.0.len()
@@ -182,6 +187,7 @@ mod tests {
         let mut out = Vec::new();
         assert_eq!(course.advance(5, &mut out).unwrap().name, "warm-up");
         assert_eq!((course.due(), course.advance(15, &mut out).unwrap().is_measured), (15, true));
+        assert_eq!(course.phase().name, "measured");
         assert_eq!(course.due(), 115);
         assert!(course.advance(115, &mut out).is_none());
         assert_eq!(course.due(), u64::MAX);

@@ -27,7 +27,6 @@ pub struct Rest {
     route: Route,
     /// Its meter counts answers as messages and times deliveries.
     stages: Stages,
-    ready: usize,
     sent: Vec<u64>,
     /// Per publisher: when the requests that were not answered yet were sent.
     asked: Vec<VecDeque<u64>>,
@@ -42,8 +41,7 @@ impl Rest {
             publishers,
             window,
             route,
-            stages: Stages::new(plan),
-            ready: 0,
+            stages: Stages::new(2 * publishers, plan),
             sent: vec![0; publishers],
             asked: vec![VecDeque::new(); publishers],
             check: Check::new(publishers, publishers),
@@ -85,8 +83,7 @@ impl Scenario for Rest {
     }
 
     fn on_ready(&mut self, _conn: usize, now: u64, out: &mut Vec<Command>) {
-        self.ready += 1;
-        if self.ready == self.connections() {
+        if self.stages.opened() {
             self.stages.begin(now, out);
             for turn in 0..self.window * self.publishers {
                 self.publish(turn % self.publishers, now, out);

@@ -32,7 +32,6 @@ pub struct Slow {
     /// Its meter is of what the healthy receivers get.
     stages: Stages,
     paced: Paced,
-    ready: usize,
     /// What the healthy receivers wait for; a slow one holds nothing up.
     flights: Flights,
     check: Check,
@@ -51,9 +50,8 @@ impl Slow {
             slow,
             wording: Wording { keying, ..Wording::PLAIN },
             load,
-            stages: Stages::new(plan),
+            stages: Stages::new(receivers + 1, plan),
             paced: Paced::default(),
-            ready: 0,
             flights: Flights::new(receivers - slow, 1, receivers),
             check: Check::new(receivers, receivers),
             gone: vec![false; receivers],
@@ -145,8 +143,7 @@ impl Scenario for Slow {
     }
 
     fn on_ready(&mut self, _conn: usize, now: u64, out: &mut Vec<Command>) {
-        self.ready += 1;
-        if self.ready == self.connections() {
+        if self.stages.opened() {
             self.paced = Paced::endless(now, self.load);
             let stage = self.stages.begin(now, out);
             self.begin_stage(stage, now, out);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Command, Course, Plan};
+use super::{Command, Course, Phase, Plan};
 use crate::measure::{SECOND_NS, Sample};
 use crate::meter::Meter;
 use crate::report::Report;
@@ -10,7 +10,7 @@ use crate::report::Report;
 /// The run waits this long for what is under way at its end: a server that is behind a schedule has queued much.
 const DRAIN_NS: u64 = 60 * SECOND_NS;
 /// But only while something arrives at least this often.
-const STALL_NS: u64 = 5 * SECOND_NS;
+pub const STALL_NS: u64 = 5 * SECOND_NS;
 /// And then this long for what should not come, such as duplicates.
 const LINGER_NS: u64 = SECOND_NS / 20;
 
@@ -28,6 +28,8 @@ pub enum Stage {
 /// The present stage and, after the plan, when it ends.
 #[derive(Debug)]
 pub struct Stages {
+    /// Connections that the run still waits for before its load begins.
+    unopened: usize,
     course: Course,
     stage: Stage,
     end: u64,
@@ -36,12 +38,23 @@ pub struct Stages {
 }
 
 impl Stages {
-    pub fn new(plan: Plan) -> Self {
+    /// A run of so many connections.
+    pub fn new(connections: usize, plan: Plan) -> Self {
         let measured = u64::MAX..u64::MAX;
-        Self { course: Course::new(plan), stage: Stage::Opening, end: u64::MAX, measured }
+        Self { unopened: connections, course: Course::new(plan), stage: Stage::Opening, end: u64::MAX, measured }
     }
 
-    /// All is open: the load begins. The stage that begins.
+    /// A connection is open. Whether it is the last that the run waits for.
+    pub fn opened(&mut self) -> bool {
+        self.unopened -= 1;
+        self.unopened == 0
+    }
+
+    pub fn has_begun(&self) -> bool {
+        self.stage != Stage::Opening
+    }
+
+    /// The load begins. The stage that begins.
     pub fn begin(&mut self, now: u64, out: &mut Vec<Command>) -> Stage {
         self.next_phase(now, out);
         self.stage
@@ -75,9 +88,14 @@ impl Stages {
         }
     }
 
-    /// Whether the plan ends now: the last moment for what belongs to it.
+    /// Whether the present phase ends now: the last moment for what belongs to it.
+    pub fn ends_phase(&self, now: u64) -> bool {
+        self.is_publishing() && now >= self.course.due()
+    }
+
+    /// Whether the plan ends now.
     pub fn ends_plan(&self, now: u64) -> bool {
-        self.is_publishing() && self.course.is_last() && now >= self.course.due()
+        self.ends_phase(now) && self.course.is_last()
     }
 
     /// Passes to the next stage if this one's time is over; the stage that begins.
@@ -93,6 +111,13 @@ impl Stages {
         Some(self.stage)
     }
 
+    /// Ends the run, and the plan if it goes on.
+    pub fn stop(&mut self, now: u64, out: &mut Vec<Command>) {
+        self.course.stop(now, out);
+        self.measured.end = self.measured.end.min(now);
+        self.enter(Stage::Done, u64::MAX);
+    }
+
     fn enter(&mut self, stage: Stage, end: u64) {
         (self.stage, self.end) = (stage, end);
     }
@@ -104,6 +129,16 @@ impl Stages {
 
     pub fn is_publishing(&self) -> bool {
         matches!(self.stage, Stage::Warmup | Stage::Measured)
+    }
+
+    /// Whether messages are published, or those under way are waited for.
+    pub fn is_awaiting(&self) -> bool {
+        self.is_publishing() || self.stage == Stage::Draining
+    }
+
+    /// The present phase, while messages are published.
+    pub fn phase(&self) -> &Phase {
+        self.course.phase()
     }
 
     /// Whether what was meant to be done at this time belongs to the measured time.
@@ -132,12 +167,13 @@ mod tests {
 
     #[test]
     fn stages_follow_each_other_and_draining_may_end_early() {
-        let mut stages = Stages::new(Plan::simple(10, 100, Pace::InAll(1)));
+        let mut stages = Stages::new(2, Plan::simple(10, 100, Pace::InAll(1)));
         let mut out = Vec::new();
+        assert_eq!([stages.opened(), stages.opened()], [false, true]);
         assert_eq!((stages.advance(5, &mut out), stages.due()), (None, u64::MAX));
         assert_eq!(stages.begin(5, &mut out), Stage::Warmup);
         stages.drained(6);
-        assert!(!stages.ends_plan(20));
+        assert!(!stages.ends_phase(14) && stages.ends_phase(20) && !stages.ends_plan(20));
         assert_eq!((stages.advance(14, &mut out), stages.is_publishing()), (None, true));
         assert_eq!((stages.advance(15, &mut out), stages.due()), (Some(Stage::Measured), 115));
         assert!(!stages.ends_plan(114) && stages.ends_plan(115));
@@ -152,6 +188,17 @@ mod tests {
         assert_eq!(stages.due(), 130 + LINGER_NS);
         assert_eq!(stages.advance(stages.due(), &mut out), Some(Stage::Done));
         assert!(stages.is_done());
+        assert_eq!(out, [Command::Sample; 3]);
+    }
+
+    #[test]
+    fn a_run_that_stops_is_done_at_once() {
+        let mut stages = Stages::new(1, Plan::simple(10, 100, Pace::InAll(1)));
+        let mut out = Vec::new();
+        stages.begin(0, &mut out);
+        stages.advance(10, &mut out);
+        stages.stop(20, &mut out);
+        assert!(stages.is_done() && stages.covers(19) && !stages.covers(20));
         assert_eq!(out, [Command::Sample; 3]);
     }
 }

@@ -2,7 +2,8 @@
 
 use super::flights::Flights;
 use super::schedule::{Paced, SCHEDULE_BUDGET, Turn};
-use super::{Command, Course, Layout, Pace, Plan, Scenario};
+use super::stages::{STALL_NS, Stage, Stages};
+use super::{Command, Layout, Pace, Phase, Plan, Scenario};
 use crate::check::{Check, Sent};
 use crate::envelope::{Gap, Stamp};
 use crate::measure::{SECOND_NS, Sample};
@@ -10,32 +11,12 @@ use crate::meter::Meter;
 use crate::report::Report;
 use crate::wording::Wording;
 
-/// The run waits at most this long for what is under way at its end: a server that is behind its schedule has queued much.
-const DRAIN_NS: u64 = 60 * SECOND_NS;
-/// And then this long for what should not come, such as duplicates.
-const LINGER_NS: u64 = SECOND_NS / 20;
-/// A run in which nothing arrives for this long has stalled.
-const STALL_NS: u64 = 5 * SECOND_NS;
-
-/// Where a run stands. Messages are published while it is `Running`. The times are when a stage ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Opening,
-    Running,
-    Draining(u64),
-    Lingering(u64),
-    Done,
-}
-
 /// The state of a traffic run.
 #[derive(Debug)]
 pub struct Traffic {
     name: &'static str,
     layout: Layout,
-    course: Course,
-    pace: Pace,
-    stage: Stage,
-    ready: usize,
+    stages: Stages,
     flights: Flights,
     check: Check,
     /// Of the present phase.
@@ -53,10 +34,7 @@ impl Traffic {
         Self {
             name,
             layout,
-            course: Course::new(plan),
-            pace: Pace::InAll(0),
-            stage: Stage::Opening,
-            ready: 0,
+            stages: Stages::new(layout.connections(), plan),
             flights: Flights::new(layout.receivers(), layout.publisher_count(), lanes),
             check: Check::new(layout.connections(), lanes),
             paced: Paced::default(),
@@ -66,16 +44,17 @@ impl Traffic {
         }
     }
 
-    /// Begins the next phase of the plan, or lets what is under way arrive.
-    fn advance(&mut self, now: u64, out: &mut Vec<Command>) {
-        self.course.meter.unsent(self.paced.end(now));
-        let Some(phase) = self.course.advance(now, out) else {
-            self.stage = Stage::Draining(now + DRAIN_NS);
-            return self.drained(now);
-        };
-        let length_ns = phase.length_ns;
-        (self.pace, self.stage) = (phase.pace, Stage::Running);
-        if let Pace::Scheduled(load) = self.pace {
+    fn begin_stage(&mut self, stage: Stage, now: u64, out: &mut Vec<Command>) {
+        match stage {
+            Stage::Warmup | Stage::Measured => self.begin_phase(now, out),
+            Stage::Draining => self.note_drained(now),
+            Stage::Opening | Stage::Lingering | Stage::Done => {}
+        }
+    }
+
+    fn begin_phase(&mut self, now: u64, out: &mut Vec<Command>) {
+        let &Phase { pace, length_ns, .. } = self.stages.phase();
+        if let Pace::Scheduled(load) = pace {
             self.paced = Paced::new(now, length_ns, load);
         }
         (0..self.layout.publisher_count()).for_each(|publisher| self.refill(publisher, now, out));
@@ -83,7 +62,7 @@ impl Traffic {
 
     /// A closed loop publishes until its window is full; an open loop does not care.
     fn refill(&mut self, publisher: usize, now: u64, out: &mut Vec<Command>) {
-        match self.pace {
+        match self.stages.phase().pace {
             Pace::PerPublisher(window) => {
                 while self.flights.under_way_of(publisher) < window {
                     self.publish(publisher, now, out);
@@ -116,16 +95,17 @@ impl Traffic {
 
     /// Messages of this publisher are complete: a closed loop puts others in their place.
     fn completed(&mut self, publisher: usize, count: usize, now: u64, out: &mut Vec<Command>) {
-        self.course.meter.completed(count as u64);
-        match self.stage {
-            Stage::Running => self.refill(publisher, now, out),
-            _ => self.drained(now),
+        self.stages.meter().completed(count as u64);
+        if self.stages.is_publishing() {
+            self.refill(publisher, now, out);
+        } else {
+            self.note_drained(now);
         }
     }
 
-    fn drained(&mut self, now: u64) {
-        if self.flights.under_way() == 0 && matches!(self.stage, Stage::Draining(_)) {
-            self.stage = Stage::Lingering(now + LINGER_NS);
+    fn note_drained(&mut self, now: u64) {
+        if self.flights.under_way() == 0 {
+            self.stages.drained(now);
         }
     }
 
@@ -134,39 +114,25 @@ impl Traffic {
             let Some(Turn { sent_at, lateness_ns }) = self.paced.take(self.flights.under_way(), now) else {
                 return;
             };
-            self.course.meter.sent_by_schedule(lateness_ns);
+            self.stages.meter().sent_by_schedule(lateness_ns);
             self.publish_next(sent_at, out);
         }
     }
 
-    fn stage_end(&self) -> u64 {
-        match self.stage {
-            Stage::Opening | Stage::Done => u64::MAX,
-            Stage::Running => self.course.due(),
-            Stage::Draining(end) | Stage::Lingering(end) => end,
-        }
+    fn end_schedule(&mut self, now: u64) {
+        self.stages.meter().unsent(self.paced.end(now));
     }
 
     /// When the run has stalled, unless something arrives before.
     fn stall_due(&self) -> u64 {
-        let awaits = matches!(self.stage, Stage::Running | Stage::Draining(_));
-        if awaits && self.flights.under_way() > 0 { self.last_progress + STALL_NS } else { u64::MAX }
-    }
-
-    fn end_stage(&mut self, now: u64, out: &mut Vec<Command>) {
-        match self.stage {
-            Stage::Running => self.advance(now, out),
-            Stage::Draining(_) => self.stage = Stage::Lingering(now + LINGER_NS),
-            Stage::Opening | Stage::Lingering(_) | Stage::Done => self.stage = Stage::Done,
-        }
+        if self.stages.is_awaiting() && self.flights.under_way() > 0 { self.last_progress + STALL_NS } else { u64::MAX }
     }
 
     /// Nothing arrives any more: the checks will say what is missing.
     fn stall(&mut self, now: u64, out: &mut Vec<Command>) {
         self.stalled = true;
-        self.course.meter.unsent(self.paced.end(now));
-        self.course.stop(now, out);
-        self.stage = Stage::Done;
+        self.end_schedule(now);
+        self.stages.stop(now, out);
     }
 
     fn finish_checks(&mut self) {
@@ -195,10 +161,10 @@ impl Scenario for Traffic {
     }
 
     fn on_ready(&mut self, _conn: usize, now: u64, out: &mut Vec<Command>) {
-        self.ready += 1;
-        if self.ready == self.layout.connections() {
+        if self.stages.opened() {
             self.last_progress = now;
-            self.advance(now, out);
+            let stage = self.stages.begin(now, out);
+            self.begin_stage(stage, now, out);
         }
     }
 
@@ -208,7 +174,8 @@ impl Scenario for Traffic {
             return self.check.misdelivered();
         };
         self.last_progress = now;
-        self.course.meter.delivered(stamp.sent_at, now);
+        self.stages.progressed(now);
+        self.stages.meter().delivered(stamp.sent_at, now);
         self.check.arrived(conn, lane, stamp.number, Sent::plain(self.flights.sent(publisher)));
         let completed = self.flights.pass(lane, publisher, stamp.number.saturating_add(1));
         if completed > 0 {
@@ -228,22 +195,26 @@ impl Scenario for Traffic {
     fn on_time(&mut self, now: u64, out: &mut Vec<Command>) {
         self.publish_scheduled(now, out);
         if now >= self.stall_due() {
-            self.stall(now, out);
-        } else if now >= self.stage_end() {
-            self.end_stage(now, out);
+            return self.stall(now, out);
+        }
+        if self.stages.ends_phase(now) {
+            self.end_schedule(now);
+        }
+        if let Some(stage) = self.stages.advance(now, out) {
+            self.begin_stage(stage, now, out);
         }
     }
 
     fn due(&self) -> u64 {
-        self.stage_end().min(self.paced.due(self.flights.under_way())).min(self.stall_due())
+        self.stages.due().min(self.paced.due(self.flights.under_way())).min(self.stall_due())
     }
 
     fn is_done(&self) -> bool {
-        self.stage == Stage::Done
+        self.stages.is_done()
     }
 
     fn meter(&mut self) -> &mut Meter {
-        &mut self.course.meter
+        self.stages.meter()
     }
 
     fn report(&mut self, samples: &[Sample]) -> Report {
@@ -251,7 +222,7 @@ impl Scenario for Traffic {
         let mut report = Report::new(self.name);
         report.int("connections", self.layout.connections() as u64);
         report.int("sessions", self.layout.sessions as u64);
-        self.course.meter.report(samples, &mut report);
+        self.stages.report(samples, &mut report);
         self.report_checks(&mut report);
         report
     }
@@ -304,7 +275,8 @@ mod tests {
             }
             assert_eq!(at(&mut traffic, 110), [Command::Sample]);
             assert!(deliver(&mut traffic, &under_way, 111).is_empty());
-            at(&mut traffic, 111 + LINGER_NS);
+            let due = traffic.due();
+            at(&mut traffic, due);
             assert!(traffic.is_done());
             let report = traffic.report(&samples(&[0, 0, 1]));
             assert!(report.passed(), "{}", report.text());
