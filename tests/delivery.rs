@@ -21,6 +21,8 @@ mod priorities;
 mod queues;
 #[path = "delivery/received.rs"]
 mod received;
+#[path = "delivery/reliable.rs"]
+mod reliable;
 #[path = "delivery/slow.rs"]
 mod slow;
 #[path = "delivery/stalled.rs"]

@@ -142,6 +142,12 @@ pub const TICKETS_PER_USER_MAX: usize = 16;
 pub const IN_FLIGHT_MAX: usize = 128 * 1024;
 /// Those of one receiver: beyond it its oldest is given up, so that one that never confirms does not take the others' room.
 pub const IN_FLIGHT_PER_RECEIVER_MAX: usize = 1024;
+/// The part of `HASHI_MEMORY_BYTES` that messages may take while copies of them are in flight, one over this: nothing evicts
+/// them. Beyond it reliable messages are refused, and all others are not.
+pub const IN_FLIGHT_MEMORY_SHARE: u64 = 4;
+/// A copy that is due again while its receiver's queue is half full waits so long, in milliseconds: about as long as a socket
+/// that takes bytes needs for that.
+pub const RETRY_PAUSE_MS: u64 = 50;
 /// Messages whose confirmations are counted for their senders; beyond it more are refused.
 pub const OUTCOMES_MAX: usize = 16 * 1024;
 /// Ids remembered over all users: beyond it the oldest is forgotten.

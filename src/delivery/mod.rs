@@ -27,8 +27,8 @@ use uuid::Builder;
 
 use crate::config::Config;
 use crate::config::limits::{
-    DEBOUNCED_TOPICS_MAX, EVICTIONS_PER_TICK, HELD_BYTES_MAX, IN_FLIGHT_MAX, IN_FLIGHT_PER_RECEIVER_MAX, OUTCOMES_MAX,
-    REMEMBERED_IDS_MAX,
+    DEBOUNCED_TOPICS_MAX, EVICTIONS_PER_TICK, HELD_BYTES_MAX, IN_FLIGHT_MAX, IN_FLIGHT_MEMORY_SHARE,
+    IN_FLIGHT_PER_RECEIVER_MAX, OUTCOMES_MAX, REMEMBERED_IDS_MAX,
 };
 use crate::config::memory::TICKETS_PER_CONNECTION;
 use crate::message::timestamp::{TIMESTAMP_BYTES, TimestampText};
@@ -69,6 +69,8 @@ pub struct Delivery {
     fingerprints: Fingerprints,
     /// How long a message lives, in milliseconds.
     life_ms: u64,
+    /// How many messages may wait for one row.
+    queue_messages: usize,
     text: TimestampText,
     scratch: Vec<u8>,
     /// Work since the tick began, in ring pushes and what takes as long as so many.
@@ -141,6 +143,7 @@ impl Delivery {
                     InFlightLimits {
                         copies: IN_FLIGHT_MAX,
                         copies_per_receiver: IN_FLIGHT_PER_RECEIVER_MAX,
+                        bytes: usize::try_from(config.memory_bytes / IN_FLIGHT_MEMORY_SHARE).unwrap_or(usize::MAX),
                         retries: config.retry_attempts,
                         timeout_ms: config.ack_timeout_ms,
                     },
@@ -154,6 +157,7 @@ impl Delivery {
             random,
             fingerprints,
             life_ms: config.message_expiry_ms,
+            queue_messages: config.queue_messages as usize,
             text: TimestampText::default(),
             scratch: Vec::new(),
             work: 0,

@@ -99,7 +99,7 @@ impl Delivery {
     fn drop_oldest(&mut self, slot: u32, priority: Priority, limits: QueueLimits) {
         let tables = &mut self.tables;
         let (mut count, mut bytes) = (tables.outputs.len(slot), tables.outputs.queued_bytes(slot));
-        let mut dropped = 0;
+        let mut lost = 0; // a retry is not: it is sent again
         let mut reliable = FxHashSet::default();
         tables.outputs.retain(slot, priority, &mut tables.messages, |messages, id| {
             if !is_over(count, bytes, limits) {
@@ -107,17 +107,18 @@ impl Delivery {
             }
             count -= 1;
             bytes -= messages.frame(id).len() as u64;
-            dropped += 1;
-            if messages.description(id).label != 0 {
+            let description = messages.description(id);
+            lost += u64::from(!description.is_retry());
+            if description.label != 0 {
                 reliable.insert(id);
             }
             false
         });
-        if dropped > 0 {
-            self.totals.dropped += dropped;
-            tables.outputs.owe(slot, Owed::Direct { count: dropped, reason: Reason::QueueOverflow });
-            self.retry_dropped(slot, &reliable);
+        if lost > 0 {
+            self.totals.dropped += lost;
+            tables.outputs.owe(slot, Owed::Direct { count: lost, reason: Reason::QueueOverflow });
         }
+        self.retry_dropped(slot, &reliable);
     }
 }
 

@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{Delivery, Resumed};
-use crate::config::limits::WORK_PER_COPY;
+use crate::config::limits::{RETRY_PAUSE_MS, WORK_PER_COPY};
 use crate::message::Priority;
 use crate::tables::connections::key_of;
 use crate::tables::in_flight::{CopyKey, Due, Expiry, GivenUp, Obsolete};
@@ -39,9 +39,19 @@ impl Delivery {
         let Expiry { due, given_up } = tables.in_flight.expire(self.now.ms(), budget, &mut tables.messages);
         self.withdraw(&given_up, true);
         self.work += due.len() * WORK_PER_COPY;
-        for copy in due {
+        for copy in self.by_age(due) {
             self.retry(copy);
         }
+    }
+
+    /// In the order of publication: what history lost before it was sent comes by its retry first.
+    fn by_age(&self, mut due: Vec<Due>) -> Vec<Due> {
+        let age = |copy: &Due| {
+            let Description { published_ns, place, .. } = *self.tables.messages.description(copy.message);
+            (published_ns, place.map(|place| place.seq))
+        };
+        due.sort_by_key(age);
+        due
     }
 
     /// Takes retries of what has ended out of the queues in which they wait. Where a message `is_lost`, who was not sent it
@@ -64,11 +74,19 @@ impl Delivery {
         let now_ms = self.now.ms();
         if !self.is_for(copy.slot, self.tables.messages.description(copy.message)) {
             self.settle(copy.key, Verdict::Expired);
-        } else if self.tables.outputs.is_blocked(copy.slot) || !self.queue_again(&copy) {
+        } else if self.tables.outputs.is_blocked(copy.slot) {
             self.tables.in_flight.postpone(copy.key, now_ms);
+        } else if self.has_room_to_retry(copy.slot) && self.queue_again(&copy) {
+            self.tables.in_flight.totals.retries += 1;
         } else {
-            self.tables.in_flight.note_retry(copy.key);
+            self.tables.in_flight.postpone_to(copy.key, now_ms + RETRY_PAUSE_MS);
         }
+    }
+
+    /// Retries fill no more than half of a queue, and wait until its row has caught up.
+    fn has_room_to_retry(&self, slot: u32) -> bool {
+        let outputs = &self.tables.outputs;
+        !outputs.is_behind(slot) && outputs.len(slot) <= self.queue_messages / 2
     }
 
     fn settle(&mut self, key: CopyKey, verdict: Verdict) {

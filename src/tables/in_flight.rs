@@ -29,6 +29,8 @@ pub struct InFlightLimits {
     pub copies: usize,
     /// Copies of one receiver. Beyond it the oldest is given up.
     pub copies_per_receiver: usize,
+    /// Bytes of the messages of which there are copies.
+    pub bytes: usize,
     /// How often a copy is sent again.
     pub retries: u32,
     /// How long a written copy may stay unconfirmed before the first retry, in milliseconds; twice as long before each
@@ -137,9 +139,9 @@ impl InFlight {
         self.len() == 0
     }
 
-    /// Whether so many more copies fit.
+    /// Whether so many more copies of a message fit.
     pub fn has_room(&self, copies: usize) -> bool {
-        self.len() + copies <= self.limits.copies
+        self.len() + copies <= self.limits.copies && self.index.bytes() < self.limits.bytes
     }
 
     /// Holds a message for its receivers, each a key and a row. There must be room.
@@ -187,6 +189,7 @@ impl InFlight {
     fn begin_to_wait(&mut self, copy: u32, now_ms: u64) {
         let row = self.index.copy_mut(copy);
         (row.is_written, row.is_known) = (true, true);
+        row.writes += 1;
         if self.index.row_of(copy).is_some() {
             self.arm(copy, now_ms);
         }
@@ -288,7 +291,7 @@ impl InFlight {
         }
         self.timers.expire(now_ms, budget - given_up.copies, &mut fired);
         for copy in fired {
-            if self.index.copy(copy).attempts >= self.limits.retries {
+            if self.index.copy(copy).writes > self.limits.retries {
                 self.end(copy, Verdict::Expired, messages);
                 given_up.copies += 1;
             } else {
@@ -306,18 +309,17 @@ impl InFlight {
         self.timers.next_due_ms().into_iter().chain(self.ends.next_due_ms()).min()
     }
 
-    /// The copy was not queued after all: it is due later, and no attempt is spent.
+    /// The copy was not queued, because its receiver takes nothing: it is due again as late as if it had just been written.
     pub fn postpone(&mut self, key: CopyKey, now_ms: u64) {
         if let Some(copy) = self.index.slot(key) {
             self.arm(copy, now_ms);
         }
     }
 
-    /// The copy was queued once more, as an attempt.
-    pub fn note_retry(&mut self, key: CopyKey) {
-        self.totals.retries += 1;
-        if let Some(copy) = self.copy_mut(key) {
-            copy.attempts += 1;
+    /// The copy was not queued, because there is no room just now.
+    pub fn postpone_to(&mut self, key: CopyKey, due_ms: u64) {
+        if let Some(copy) = self.index.slot(key) {
+            self.timers.arm(copy, due_ms);
         }
     }
 
@@ -325,6 +327,7 @@ impl InFlight {
     pub fn begin_again(&mut self, key: CopyKey, is_doubtful: bool) {
         if let Some(copy) = self.copy_mut(key) {
             copy.is_written = false;
+            copy.writes = copy.writes.saturating_sub(1);
             copy.is_doubtful |= is_doubtful;
         }
     }
@@ -336,10 +339,8 @@ impl InFlight {
 
     /// `retry` has the bytes of the copy's message. One of its references is now this table's. The copy must be there.
     pub fn set_retry(&mut self, key: CopyKey, retry: MessageId, messages: &mut Messages) {
-        messages.keep(retry);
         let copy = self.index.slot(key).expect("ok because its message was just read to make the retry");
-        let place = &mut self.index.message_of_mut(copy).retry;
-        assert!(place.replace(retry).is_none(), "a second retry of one message");
+        self.index.set_retry(copy, retry, messages);
     }
 
     /// The copy ends.
@@ -396,8 +397,8 @@ impl InFlight {
     }
 
     fn arm(&mut self, copy: u32, now_ms: u64) {
-        let attempts = self.index.copy(copy).attempts;
-        let wait_ms = self.limits.timeout_ms.saturating_mul(1 << attempts.min(30));
+        let retries = self.index.copy(copy).writes.saturating_sub(1);
+        let wait_ms = self.limits.timeout_ms.saturating_mul(1 << retries.min(30));
         self.timers.arm(copy, now_ms.saturating_add(wait_ms));
     }
 
@@ -484,7 +485,8 @@ mod tests {
 
     impl Bench {
         fn new(retries: u32) -> Self {
-            let limits = InFlightLimits { copies: 100, copies_per_receiver: 3, retries, timeout_ms: 1000 };
+            let limits =
+                InFlightLimits { copies: 100, copies_per_receiver: 3, bytes: 1 << 20, retries, timeout_ms: 1000 };
             Self { table: InFlight::new(limits, 10), messages: Messages::new(1 << 20), now_ms: 0 }
         }
 
@@ -540,13 +542,12 @@ mod tests {
             assert!(bench.expire_at(start_ms + wait_ms - 1).is_empty());
             let due = bench.expire_at(start_ms + wait_ms + 2 * WHEEL_TICK_MS);
             assert_eq!(due.iter().map(|due| due.message).collect::<Vec<_>>(), [id]);
-            bench.table.note_retry(due[0].key);
         }
         bench.write(id, 1);
         assert!(bench.expire_at(bench.now_ms + 8000 - 1).is_empty() && !bench.table.is_empty());
         assert!(bench.expire_at(bench.now_ms + 1 + 2 * WHEEL_TICK_MS).is_empty() && bench.table.is_empty());
         assert_eq!(bench.counts(outcome).expired, 1);
-        assert_eq!((bench.table.totals.retries, bench.table.totals.expired), (3, 1));
+        assert_eq!(bench.table.totals.expired, 1);
         assert!(bench.messages.is_empty());
     }
 
@@ -671,8 +672,8 @@ mod tests {
         assert_eq!(bench.table.confirm(2, 7, &mut bench.messages), 1);
         bench.hold(8, None, &[2]); // in the same place
         bench.table.begin_again(key, true);
-        bench.table.note_retry(key);
         bench.table.postpone(key, 0);
+        bench.table.postpone_to(key, 0);
         bench.table.settle(key, Verdict::Expired, &mut bench.messages);
         assert_eq!((bench.table.find(key), bench.table.retry_of(key)), (None, None));
         assert_eq!((bench.counts(outcome).confirmed, bench.table.len()), (1, 1));

@@ -60,6 +60,11 @@ impl Description {
         if self.expires_ns == 0 { end_ms } else { end_ms.min(self.expires_ns / 1_000_000) }
     }
 
+    /// Whether it is a copy of a reliable message that is sent again.
+    pub const fn is_retry(&self) -> bool {
+        self.label != 0 && self.place.is_none() && self.published_ns == 0
+    }
+
     /// Whether it is past a time of its own.
     pub const fn is_expired(&self, now_ns: u64) -> bool {
         self.expires_ns != 0 && self.expires_ns <= now_ns

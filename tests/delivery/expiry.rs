@@ -47,7 +47,7 @@ fn a_queued_message_that_expires_is_told_as_a_gap() {
 #[test]
 fn a_loss_is_told_before_the_last_position() {
     let server = start(ROOMY);
-    let mut stalled = Stalled::new_tracked(&server, "high", &["second-session"]);
+    let mut stalled = Stalled::new_with(&server, "high", &["second-session"], "resume");
     let other = |message| with(message, "sessionId", "second-session");
     stalled.publish(&[other(expiring("late", "normal"))]);
     let before = counter(&server, "published");

@@ -48,11 +48,11 @@ impl Stalled {
         Self::fill(server, slow, priority, sessions)
     }
 
-    /// The same with one that wants its positions.
+    /// The same with one that has a feature.
     #[track_caller]
-    pub fn new_tracked(server: &TestServer, priority: &str, sessions: &[&str]) -> Self {
+    pub fn new_with(server: &TestServer, priority: &str, sessions: &[&str], feature: &str) -> Self {
         let mut slow = Client::anonymous_narrow(server.address, NARROW_BYTES);
-        slow.welcome = slow.authenticate(json!({"token": "slow", "sessionId": SESSION, "features": ["resume"]}));
+        slow.welcome = slow.authenticate(json!({"token": "slow", "sessionId": SESSION, "features": [feature]}));
         Self::fill(server, slow, priority, sessions)
     }
 

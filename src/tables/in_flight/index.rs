@@ -28,8 +28,8 @@ pub(super) struct Copy {
     pub(super) receiver: u64,
     /// The row in `tracked`.
     pub(super) message: u32,
-    /// How often it was sent again.
-    pub(super) attempts: u32,
+    /// How often it was written, but for a take-over, which sends it in the place of one that was lost.
+    pub(super) writes: u32,
     /// Whether the receiver's connection has written it.
     pub(super) is_written: bool,
     /// Whether any of the receiver's connections has, so that it may be confirmed.
@@ -81,6 +81,8 @@ pub(super) struct Index {
     by_topic: FxHashMap<Topic, u32>,
     /// By the key of a connection, which is random.
     receivers: FxHashMap<u64, Receiver>,
+    /// Bytes of all messages here.
+    bytes: usize,
     by_label: FxHashMap<(u64, Label), Chain>,
     receiver_links: Links,
     message_links: Links,
@@ -96,6 +98,11 @@ impl Index {
     /// Messages.
     pub(super) fn messages(&self) -> usize {
         self.tracked.len()
+    }
+
+    /// Bytes of the messages and their retries.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The key of a copy.
@@ -124,8 +131,7 @@ impl Index {
         &self.tracked[self.copy(copy).message as usize]
     }
 
-    /// The message of a copy.
-    pub(super) fn message_of_mut(&mut self, copy: u32) -> &mut Tracked {
+    fn message_of_mut(&mut self, copy: u32) -> &mut Tracked {
         let message = self.copy(copy).message;
         &mut self.tracked[message as usize]
     }
@@ -194,6 +200,7 @@ impl Index {
         let Description { label, topic, .. } = *messages.description(id);
         messages.retain(id, 1);
         messages.keep(id);
+        self.bytes += messages.frame(id).len();
         let row = Tracked { id, retry: None, label, topic, outcome, copies: Chain::default() };
         let message = self.tracked.insert(row) as u32;
         let before = self.by_message.insert(id, message);
@@ -202,6 +209,14 @@ impl Index {
             self.by_topic.insert(topic, message);
         }
         message
+    }
+
+    /// The bytes of a copy's message without a place, to be queued as a retry. One reference is this table's.
+    pub(super) fn set_retry(&mut self, copy: u32, retry: MessageId, messages: &mut Messages) {
+        messages.keep(retry);
+        self.bytes += messages.frame(retry).len();
+        let place = &mut self.message_of_mut(copy).retry;
+        assert!(place.replace(retry).is_none(), "a second retry of one message");
     }
 
     /// Returns whether a message was freed.
@@ -213,6 +228,7 @@ impl Index {
         }
         let mut is_freed = false;
         for id in [row.id].into_iter().chain(row.retry) {
+            self.bytes -= messages.frame(id).len();
             messages.let_go(id);
             is_freed |= messages.release(id);
         }
@@ -222,7 +238,7 @@ impl Index {
     /// Adds a copy for a receiver, whose row this is.
     pub(super) fn insert(&mut self, message: u32, (receiver, row): (u64, u32), is_matched: bool) -> u32 {
         let blank =
-            Copy { receiver, message, attempts: 0, is_written: false, is_known: false, is_doubtful: false, is_matched };
+            Copy { receiver, message, writes: 0, is_written: false, is_known: false, is_doubtful: false, is_matched };
         let copy = self.copies.insert(blank) as u32;
         if self.generations.len() <= copy as usize {
             self.generations.resize(copy as usize + 1, 0);
@@ -302,6 +318,8 @@ impl Index {
         assert_eq!(self.receivers.values().map(|entry| entry.copies.len()).sum::<usize>(), len);
         assert_eq!(self.by_label.values().map(Chain::len).sum::<usize>(), len);
         assert_eq!(self.by_message.len(), self.tracked.len());
+        let ids = self.tracked.iter().flat_map(|(_, row)| [row.id].into_iter().chain(row.retry));
+        assert_eq!(self.bytes, ids.map(|id| messages.frame(id).len()).sum::<usize>());
         for (message, row) in &self.tracked {
             assert_eq!(self.find_message(row.id), Some(message as u32));
             assert_eq!(messages.description(row.id).label, row.label);
