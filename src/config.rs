@@ -6,6 +6,7 @@
 //!
 //! Not done here: resolving the host, counting the machine's cores, printing, logging.
 
+pub mod ceiling;
 pub mod error;
 pub mod flags;
 pub mod limits;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use hashi::Config;
 use hashi::auth::Development;
+use hashi::config::limits::DRAIN_WRITES_PER_TICK;
 use hashi::delivery::Moment;
 use hashi::handlers::{Handlers, Registry, channel};
 use hashi::reactor::{Clock, Net, Parts, Reactor, Ready};
@@ -29,8 +30,8 @@ pub const CASES: [Case; 5] = [
 
 /// rows of a fan-out.
 const ROWS: u32 = 1000;
-/// A tick writes to 256 rows that hold no `high`.
-const FAN_OUT_TICKS: u32 = ROWS.div_ceil(256);
+/// A tick writes to so many rows.
+const FAN_OUT_TICKS: u32 = ROWS.div_ceil(DRAIN_WRITES_PER_TICK as u32);
 const MESSAGE_BYTES: usize = 256;
 
 /// The sockets of all rows.

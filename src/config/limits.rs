@@ -1,25 +1,15 @@
 //! Limits that are not variables: what one tick, one row and one peer may take. Each has its unit, its reason and
 //! the sum it takes part in.
 //!
-//! The ceiling of a tick is the sum of its stages at their budgets. On one slow server core, in round figures:
-//!
-//! | stage | budget | cost of one | sum |
-//! |---|---|---|---|
-//! | accept | 64 sockets | 10 µs | 0.6 ms |
-//! | read | 512 reads | 1.5 µs | 0.8 ms |
-//! | read, route, answer | 65,536 units of work | 15 ns | 1.0 ms |
-//! | complete | 256 commands | 1 µs | 0.3 ms |
-//! | expire | 512 timers | 0.3 µs | 0.2 ms |
-//! | drain | 256 writes or 1 MiB | 6 µs | 1.5 ms |
-//!
-//! A tick that meets all of them at once stays near 5 ms; one that meets one of them near 1 ms.
+//! What one tick takes at most is summed up in [`ceiling`](super::ceiling), what the memory may take in
+//! [`memory`](super::memory).
 
 /// One tick in so many is measured by stage.
 pub const MEASURED_TICKS: u64 = 16;
 /// Sockets accepted in one tick. Protects connected clients from a reconnect storm.
-pub const ACCEPTS_PER_TICK: usize = 64;
+pub const ACCEPTS_PER_TICK: usize = 32;
 /// Rows read in one tick; the others wait for the next one, first come, first served.
-pub const READS_PER_TICK: usize = 512;
+pub const READS_PER_TICK: usize = 256;
 /// Rows with something new are read first, and may use this part of a tick's reads, bytes and work while others carry
 /// something over: one half.
 pub const FRESH_DIVISOR: usize = 2;
@@ -56,20 +46,22 @@ pub const COMMANDS_PER_TICK_MIN: usize = 32;
 pub const WORK_PER_ACCEPT: usize = WORK_PER_ROW;
 /// Commands and handler results taken from other threads in one tick.
 pub const COMMANDS_PER_TICK: usize = 256;
-/// Timers looked at in one tick.
-pub const TIMERS_PER_TICK: usize = 512;
-/// Bytes of normal and low messages written in one tick, besides those that go along with high ones.
+/// Timers of rows looked at in one tick, and as many of each other kind: copies to be sent again, handlers that run too long,
+/// tickets, sessions, departed connections and remembered ids that are old.
+pub const TIMERS_PER_TICK: usize = 256;
+/// Writes of one tick, those that carry high messages first. About a millisecond of system calls: what is read meanwhile waits
+/// no longer for its turn.
+pub const DRAIN_WRITES_PER_TICK: usize = 128;
+/// Bytes of these writes.
 pub const DRAIN_BYTES_PER_TICK: usize = 1024 * 1024;
-/// Writes that carry normal and low messages in one tick.
-pub const DRAIN_WRITES_PER_TICK: usize = 256;
-/// Bytes of writes that carry high messages in one tick, answers to HTTP requests among them.
-pub const DRAIN_HIGH_BYTES_PER_TICK: usize = 4 * 1024 * 1024;
+/// Writes of rows that hold no high messages in one tick, at least: however many answers there are, others go on.
+pub const DRAIN_NORMAL_WRITES_MIN: usize = DRAIN_WRITES_PER_TICK / 2;
+/// Bytes of these writes, at least.
+pub const DRAIN_NORMAL_BYTES_MIN: usize = DRAIN_BYTES_PER_TICK / 4;
 /// Writes of rows that hold only low messages in one tick, at least: one in nine, so that low never starves.
-pub const DRAIN_LOW_WRITES_PER_TICK: usize = DRAIN_WRITES_PER_TICK / 8;
-/// Writes that carry high messages in one tick.
-pub const DRAIN_HIGH_WRITES_PER_TICK: usize = 1024;
+pub const DRAIN_LOW_WRITES_MIN: usize = DRAIN_WRITES_PER_TICK / 8;
 /// Rows of one dirty list that are visited in one tick and have nothing to write after all: history feeds them later.
-pub const VAIN_VISITS_PER_LIST: usize = 128;
+pub const VAIN_VISITS_PER_LIST: usize = 64;
 /// Work of one tick that brings stalled rows back within their limits. What is left over counts as backlog, so that the
 /// queues of rows that do not read do not outgrow it.
 pub const ENFORCE_WORK_PER_TICK: usize = WORK_PER_TICK / 4;
@@ -94,13 +86,13 @@ pub const FEED_WORK_PER_TICK: usize = WORK_PER_TICK / 4;
 /// Kept messages that may be evicted to make room for one new message.
 pub const EVICTIONS_PER_MESSAGE: usize = 64;
 /// Kept messages that may be evicted in one tick because they are old.
-pub const EVICTIONS_PER_TICK: usize = 4096;
+pub const EVICTIONS_PER_TICK: usize = 1024;
 /// Topics that are held back at a time: sessions, types and keys. Further ones are published as they come.
 pub const DEBOUNCED_TOPICS_MAX: usize = 8192;
 /// Bytes of messages that are held back. What does not fit is published at once.
 pub const HELD_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Windows of held messages that end in one tick.
-pub const RELEASES_PER_TICK: usize = 256;
+pub const RELEASES_PER_TICK: usize = 128;
 /// Those that end in one tick even where reading has used up its work.
 pub const RELEASES_PER_TICK_MIN: usize = 32;
 /// Work of one tick that takes messages out which have expired.

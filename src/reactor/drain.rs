@@ -8,9 +8,9 @@ use super::net::{Clock, Net};
 use super::turns::Turn;
 use super::{Core, Reactor};
 use crate::config::limits::{
-    BATCH_BYTES, DRAIN_BYTES_PER_TICK, DRAIN_HIGH_BYTES_PER_TICK, DRAIN_HIGH_WRITES_PER_TICK,
-    DRAIN_LOW_WRITES_PER_TICK, DRAIN_WRITES_PER_TICK, GATHER_BYTES_MAX, KEEP_ALIVE_MS, PIPELINE_MAX,
-    UNREAD_ANSWERS_BYTES_MAX, UNREAD_ANSWERS_MAX, VAIN_VISITS_PER_LIST, WRITEV_SLICES_MAX,
+    BATCH_BYTES, DRAIN_BYTES_PER_TICK, DRAIN_LOW_WRITES_MIN, DRAIN_NORMAL_BYTES_MIN, DRAIN_NORMAL_WRITES_MIN,
+    DRAIN_WRITES_PER_TICK, GATHER_BYTES_MAX, KEEP_ALIVE_MS, PIPELINE_MAX, UNREAD_ANSWERS_BYTES_MAX, UNREAD_ANSWERS_MAX,
+    VAIN_VISITS_PER_LIST, WRITEV_SLICES_MAX,
 };
 use crate::message::Priority;
 use crate::tables::batch::Batch;
@@ -69,6 +69,11 @@ impl Budget {
         Self { writes, bytes, vain_visits: VAIN_VISITS_PER_LIST }
     }
 
+    /// For the next list there is at least so much.
+    fn raise(&mut self, writes: usize, bytes: usize) {
+        *self = Self::new(self.writes.max(writes), self.bytes.max(bytes));
+    }
+
     const fn is_spent(&self) -> bool {
         self.writes == 0 || self.bytes == 0 || self.vain_visits == 0
     }
@@ -83,13 +88,13 @@ impl Budget {
 
 impl<N: Net, C: Clock> Reactor<N, C> {
     pub(super) fn drain(&mut self) {
-        let mut high = Budget::new(DRAIN_HIGH_WRITES_PER_TICK, DRAIN_HIGH_BYTES_PER_TICK);
-        self.drain_list(Priority::High, &mut high);
-        let mut rest = Budget::new(DRAIN_WRITES_PER_TICK, DRAIN_BYTES_PER_TICK);
-        self.drain_list(Priority::Normal, &mut rest);
-        // Rows that hold only low get what is left, and never less than their share.
-        let mut low = Budget::new(rest.writes.max(DRAIN_LOW_WRITES_PER_TICK), rest.bytes.max(BATCH_BYTES));
-        self.drain_list(Priority::Low, &mut low);
+        let mut left = Budget::new(DRAIN_WRITES_PER_TICK, DRAIN_BYTES_PER_TICK);
+        self.drain_list(Priority::High, &mut left);
+        // Rows that do not hold high get what is left, and never less than their share; so do those that hold only low.
+        left.raise(DRAIN_NORMAL_WRITES_MIN, DRAIN_NORMAL_BYTES_MIN);
+        self.drain_list(Priority::Normal, &mut left);
+        left.raise(DRAIN_LOW_WRITES_MIN, BATCH_BYTES);
+        self.drain_list(Priority::Low, &mut left);
         self.core.enforce_limits();
         self.gathered.forget();
     }
