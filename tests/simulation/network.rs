@@ -43,6 +43,8 @@ pub struct Received {
 
 pub struct Network {
     links: Vec<Link>,
+    /// Those that something may still happen to.
+    live: Vec<LinkId>,
     /// Connections that the server has not accepted.
     backlog: VecDeque<LinkId>,
     accept_edge: bool,
@@ -57,6 +59,7 @@ impl Network {
     pub fn new(dice: Dice) -> Self {
         Self {
             links: Vec::new(),
+            live: Vec::new(),
             backlog: VecDeque::new(),
             accept_edge: false,
             slots: BTreeMap::new(),
@@ -88,18 +91,20 @@ impl Network {
     }
 
     fn advance_to(&mut self, target_ns: u64) {
-        let before_ns = self.now_ns;
         self.now_ns = target_ns;
-        for link in &mut self.links {
-            link.down.arrive(before_ns, target_ns);
-            link.edge |= link.up.arrive(before_ns, target_ns);
-        }
+        let links = &mut self.links;
+        self.live.retain(|&id| {
+            let link = &mut links[id];
+            link.down.arrive(target_ns);
+            link.edge |= link.up.arrive(target_ns);
+            !link.is_over()
+        });
     }
 
     /// When bytes arrive next, at either end.
     pub fn next_arrival_ns(&self) -> Option<u64> {
-        let pipes = self.links.iter().flat_map(|link| [&link.up, &link.down]);
-        pipes.filter_map(|pipe| pipe.next_ns(self.now_ns)).min()
+        let pipes = self.live.iter().map(|&id| &self.links[id]).flat_map(|link| [&link.up, &link.down]);
+        pipes.filter_map(|pipe| pipe.next_ns()).min()
     }
 
     // What clients do.
@@ -115,6 +120,7 @@ impl Network {
             wants_room: false,
         });
         let id = self.links.len() - 1;
+        self.live.push(id);
         self.backlog.push_back(id);
         self.accept_edge = true;
         id
@@ -137,14 +143,14 @@ impl Network {
         if link.wants_room && link.down.is_roomy() {
             (link.edge, link.wants_room) = (true, false);
         }
-        let is_over = link.down.waiting() == 0 && (link.is_reset || link.down.is_ended(self.now_ns));
+        let is_over = link.down.waiting() == 0 && (link.is_reset || link.down.is_ended());
         Received { bytes, is_over }
     }
 
     /// Whether something waits to be read by the client.
     pub fn has_news(&self, id: LinkId) -> bool {
         let link = &self.links[id];
-        link.down.waiting() > 0 || link.is_reset || link.down.is_ended(self.now_ns)
+        link.down.waiting() > 0 || link.is_reset || link.down.is_ended()
     }
 
     /// Whether nothing of this connection is on its way in either direction.
@@ -186,6 +192,17 @@ impl Network {
         self.backlog.clear();
     }
 
+    /// The server's process ends: what it has written still arrives.
+    pub fn close_all(&mut self) {
+        for id in 0..self.links.len() {
+            if !self.links[id].is_closed {
+                self.close(id);
+            }
+        }
+        self.slots.clear();
+        self.backlog.clear();
+    }
+
     // What the server asks for.
 
     pub fn poll(&mut self, timeout: Duration, ready: &mut Vec<Ready>) {
@@ -203,7 +220,7 @@ impl Network {
 
     fn sleep(&mut self, timeout: Duration) {
         let latest_ns = self.now_ns + timeout.as_nanos() as u64;
-        let arrivals = self.slots.values().filter_map(|&id| self.links[id].up.next_ns(self.now_ns));
+        let arrivals = self.slots.values().filter_map(|&id| self.links[id].up.next_ns());
         self.advance_to(arrivals.min().unwrap_or(u64::MAX).clamp(self.now_ns, latest_ns));
     }
 
@@ -216,7 +233,7 @@ impl Network {
             if self.links[id].edge && (ready.is_empty() || self.dice.chance(80)) {
                 let link = &mut self.links[id];
                 link.edge = false;
-                ready.push(link.readiness(slot, self.now_ns));
+                ready.push(link.readiness(slot));
             }
         }
         self.dice.shuffle(ready);
@@ -250,7 +267,7 @@ impl Network {
         if link.is_reset {
             return Err(Broken);
         }
-        Ok(link.up.is_ended(self.now_ns).then_some(0))
+        Ok(link.up.is_ended().then_some(0))
     }
 
     pub fn write(&mut self, id: LinkId, bytes: &[u8]) -> Result<Option<usize>, Broken> {
@@ -294,9 +311,14 @@ impl Network {
 pub struct Broken;
 
 impl Link {
+    /// Whether the server is done with it, and nothing is on its way.
+    fn is_over(&self) -> bool {
+        self.is_closed && self.up.next_ns().is_none() && self.down.next_ns().is_none()
+    }
+
     /// Everything that is true of the socket now, as epoll reports it with each edge.
-    fn readiness(&self, slot: u32, now_ns: u64) -> Ready {
-        let hung_up = self.is_reset || self.up.is_ended(now_ns);
+    fn readiness(&self, slot: u32) -> Ready {
+        let hung_up = self.is_reset || self.up.is_ended();
         Ready::Socket {
             slot,
             readable: hung_up || self.up.waiting() > 0,

@@ -14,15 +14,24 @@ pub struct Pipe {
     arrived: VecDeque<u8>,
     capacity: usize,
     used: usize,
-    /// When the end arrives, once the writer has sent it.
+    /// When the end arrives, once the writer has sent it, and whether it has.
     end_ns: Option<u64>,
+    has_ended: bool,
     /// When the last piece arrives.
     last_ns: u64,
 }
 
 impl Pipe {
     pub fn new(capacity: usize) -> Self {
-        Self { transit: VecDeque::new(), arrived: VecDeque::new(), capacity, used: 0, end_ns: None, last_ns: 0 }
+        Self {
+            transit: VecDeque::new(),
+            arrived: VecDeque::new(),
+            capacity,
+            used: 0,
+            end_ns: None,
+            has_ended: false,
+            last_ns: 0,
+        }
     }
 
     pub fn room(&self) -> usize {
@@ -61,9 +70,10 @@ impl Pipe {
         self.end_ns.is_some()
     }
 
-    /// Lets arrive what is due between two times; whether something did.
-    pub fn arrive(&mut self, before_ns: u64, now_ns: u64) -> bool {
-        let mut any = self.end_ns.is_some_and(|end_ns| before_ns < end_ns && end_ns <= now_ns);
+    /// Lets arrive what is due; whether something did.
+    pub fn arrive(&mut self, now_ns: u64) -> bool {
+        let is_end_due = self.end_ns.is_some_and(|end_ns| end_ns <= now_ns);
+        let mut any = is_end_due && !std::mem::replace(&mut self.has_ended, is_end_due);
         while self.transit.front().is_some_and(|(due_ns, _)| *due_ns <= now_ns) {
             let (_, piece) = self.transit.pop_front().expect("ok because there is a first piece");
             self.arrived.extend(piece);
@@ -73,14 +83,14 @@ impl Pipe {
     }
 
     /// When something arrives next.
-    pub fn next_ns(&self, now_ns: u64) -> Option<u64> {
+    pub fn next_ns(&self) -> Option<u64> {
         let piece_ns = self.transit.front().map(|(due_ns, _)| *due_ns);
-        piece_ns.or(self.end_ns.filter(|&end_ns| end_ns > now_ns))
+        piece_ns.or(self.end_ns.filter(|_| !self.has_ended))
     }
 
     /// Whether everything has arrived, and no more comes.
-    pub fn is_ended(&self, now_ns: u64) -> bool {
-        self.transit.is_empty() && self.end_ns.is_some_and(|end_ns| end_ns <= now_ns)
+    pub fn is_ended(&self) -> bool {
+        self.transit.is_empty() && self.has_ended
     }
 
     pub fn waiting(&self) -> usize {
