@@ -17,16 +17,30 @@ mod canaries;
 mod client;
 #[path = "simulation/connection.rs"]
 mod connection;
+#[path = "simulation/cursor.rs"]
+mod cursor;
 #[path = "simulation/dice.rs"]
 mod dice;
+#[path = "simulation/doors.rs"]
+mod doors;
+#[path = "simulation/errand.rs"]
+mod errand;
+#[path = "simulation/event_stream.rs"]
+mod event_stream;
 #[path = "simulation/figures.rs"]
 mod figures;
+#[path = "simulation/http.rs"]
+mod http;
 #[path = "simulation/letter.rs"]
 mod letter;
 #[path = "simulation/network.rs"]
 mod network;
 #[path = "simulation/pipe.rs"]
 mod pipe;
+#[path = "simulation/poll_audit.rs"]
+mod poll_audit;
+#[path = "simulation/poller.rs"]
+mod poller;
 #[path = "simulation/rules.rs"]
 mod rules;
 #[path = "simulation/run.rs"]
@@ -35,12 +49,16 @@ mod run;
 mod sim_net;
 #[path = "simulation/socket.rs"]
 mod socket;
+#[path = "simulation/stream.rs"]
+mod stream;
 #[path = "simulation/tamper.rs"]
 mod tamper;
 #[path = "simulation/transcript.rs"]
 mod transcript;
 #[path = "simulation/truth.rs"]
 mod truth;
+#[path = "simulation/web_socket.rs"]
+mod web_socket;
 #[path = "simulation/world.rs"]
 mod world;
 

@@ -145,10 +145,15 @@ impl<N: Net, C: Clock> Reactor<N, C> {
     /// # Errors
     /// What the loop cannot survive: the poll itself failing.
     pub fn run(&mut self) -> io::Result<()> {
-        while !self.core.has_ended() {
+        while !self.has_ended() {
             self.tick(None)?;
         }
         Ok(())
+    }
+
+    /// Whether a graceful end is complete.
+    pub fn has_ended(&self) -> bool {
+        self.core.has_ended()
     }
 
     /// One turn of the loop. It waits at most `timeout`, and not at all while work is left over.

@@ -88,7 +88,7 @@ impl Tables {
 
     /// How much the tables hold, by name. When the last client has left and everything has aged, it is nothing. For
     /// simulation.
-    pub fn holdings(&self) -> [(&'static str, usize); 12] {
+    pub fn holdings(&self) -> [(&'static str, usize); 14] {
         [
             ("connections", self.connections.len()),
             ("ring blocks", self.outputs.used_blocks()),
@@ -102,6 +102,8 @@ impl Tables {
             ("history", self.history.len()),
             ("messages", self.messages.len()),
             ("timers", self.timers.armed()),
+            ("polls", self.polls.len()),
+            ("tickets", self.tickets.len()),
         ]
     }
 

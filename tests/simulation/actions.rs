@@ -1,14 +1,19 @@
 //! What clients do: each action is a throw of the dice for the details, and bytes for the server.
 
+use std::collections::BTreeSet;
+
 use hashi::Priority;
 use serde_json::{Value, json};
 
 use super::audit::Claim;
 use super::client::Client;
 use super::connection::{Connection, Phase, Reading, Request};
+use super::doors::Ticket;
+use super::errand::Errand;
 use super::letter::Letter;
 use super::socket::Socket;
 use super::truth::{Sent, Target};
+use super::web_socket::WebSocket;
 use super::world::World;
 
 /// Sessions that clients join and publish to.
@@ -33,13 +38,16 @@ pub enum Honesty {
 impl Client {
     /// Opens a connection. It authenticates as soon as the handshake is done.
     pub fn connect(&mut self, world: &mut World) {
-        let capacity = world.dice.pick(&DOWN_CAPACITIES);
+        let capacity = self.capacity(world);
         let link = world.network().connect(capacity);
+        let ticket = self.some_ticket(world);
         self.connections += 1;
         world.figures.connections += 1;
         let (index, number) = (self.index, self.connections);
         world.note(|| format!("client {index} connects, link {link}, {capacity} bytes"));
-        let mut connection = Connection::new(Socket::open(link), number, world.figures.restarts);
+        let socket = WebSocket::open(link, ticket.as_ref().map(|ticket| &*ticket.code));
+        let mut connection = Connection::new(Socket::WebSocket(socket), number, world.figures.restarts);
+        connection.ticket = ticket;
         connection.wants_positions = world.dice.chance(80);
         connection.takes_arrays = world.dice.chance(30);
         self.connection = Some(connection);
@@ -48,23 +56,11 @@ impl Client {
     /// Sends the authentication, with what it wants to go on with. `strangers` are ids of other connections.
     pub fn authenticate(&mut self, world: &mut World, honesty: Honesty, strangers: &[String]) {
         let claims = self.claims(world, honesty);
-        let old_id = match honesty {
-            Honesty::Forgetful => None,
-            Honesty::Honest => self.last_id.clone(),
-            Honesty::Lying if world.dice.chance(50) && !strangers.is_empty() => {
-                let coveted = strangers[world.dice.below(strangers.len())].clone();
-                world.coveted.insert(coveted.clone());
-                Some(coveted)
-            }
-            Honesty::Lying => Some("00000000000000000000000000000007".to_owned()),
-        };
-        let mut payload = json!({ "token": self.user });
-        if world.dice.chance(60) {
-            payload["sessionId"] = world.dice.pick(&SESSIONS).into();
-        }
+        let old_id = self.old_id(world, honesty, strangers);
         let Some(connection) = &mut self.connection else {
             return;
         };
+        let mut payload = credentials(world, &self.user, connection.ticket.as_ref());
         let features = [("resume", connection.wants_positions), ("batch", connection.takes_arrays)];
         let wanted: Vec<&str> = features.iter().filter(|(_, is_wanted)| *is_wanted).map(|(name, _)| *name).collect();
         payload["features"] = wanted.into();
@@ -80,8 +76,27 @@ impl Client {
         self.say(world, "authentication", payload, None);
     }
 
+    /// The connection that it says it goes on for.
+    pub fn old_id(&self, world: &mut World, honesty: Honesty, strangers: &[String]) -> Option<String> {
+        match honesty {
+            Honesty::Forgetful => None,
+            Honesty::Honest => self.last_id.clone(),
+            Honesty::Lying if world.dice.chance(50) && !strangers.is_empty() => {
+                let coveted = strangers[world.dice.below(strangers.len())].clone();
+                world.coveted.insert(coveted.clone());
+                Some(coveted)
+            }
+            Honesty::Lying => Some("00000000000000000000000000000007".to_owned()),
+        }
+    }
+
+    /// Bytes that the kernel takes for it.
+    pub fn capacity(&self, world: &mut World) -> usize {
+        world.dice.pick(&DOWN_CAPACITIES)
+    }
+
     /// What it claims of each session it knows.
-    fn claims(&mut self, world: &mut World, honesty: Honesty) -> Vec<(String, Claim)> {
+    pub fn claims(&mut self, world: &mut World, honesty: Honesty) -> Vec<(String, Claim)> {
         let known = self.places.iter().map(|(name, place)| (name.clone(), place.epoch.clone(), place.position));
         let mut claims = Vec::new();
         for (name, epoch, position) in known {
@@ -91,6 +106,8 @@ impl Client {
                 Honesty::Lying => claims.extend(lie(world, name, Claim { epoch, seq: position })),
             }
         }
+        let mut names = BTreeSet::new();
+        claims.retain(|(name, _)| names.insert(name.clone()));
         claims
     }
 
@@ -131,7 +148,7 @@ impl Client {
                 (Target::Session(name.to_owned()), json!({ "sessionId": name }))
             }
         };
-        let sent = self.compose(world, target);
+        let mut sent = self.compose(world, target);
         let is_direct = matches!(sent.target, Target::Connection(_));
         let wants_receipt = is_direct || world.dice.chance(30);
         envelope["priority"] = sent.priority.name().into();
@@ -141,7 +158,8 @@ impl Client {
             envelope["key"] = key.into();
         }
         if world.dice.chance(10) {
-            envelope["expiresIn"] = world.dice.between(1, world.config.message_expiry_ms).into();
+            sent.expires_in_ms = Some(world.dice.between(1, world.config.message_expiry_ms));
+            envelope["expiresIn"] = sent.expires_in_ms.into();
         }
         let pad = padding(world);
         let (id, kind) = (sent.id.clone(), sent.kind);
@@ -155,14 +173,30 @@ impl Client {
     pub fn post(&mut self, world: &mut World) -> Letter {
         let name = world.dice.pick(&SESSIONS).to_owned();
         let mut sent = self.compose(world, Target::Session(name));
-        // Letters pass each other on their way.
-        sent.author.1 = u32::MAX - self.names_made;
-        sent.echo = true;
+        sent.is_posted = true;
+        if world.dice.chance(10) {
+            sent.expires_in_ms = Some(world.dice.between(1, world.config.message_expiry_ms));
+        }
+        // Sent as of its connection, it may keep the message from it.
+        let via = self.connection.as_ref().and_then(|connection| connection.id.clone());
+        let via = via.filter(|_| world.dice.chance(50));
+        sent.echo |= via.is_none();
         let number = world.truth.send(sent);
         world.figures.sent += 1;
         let (index, pad) = (self.index, padding(world));
-        world.note(|| format!("client {index} posts message {number}"));
-        Letter::post(&mut world.shared.borrow_mut(), number, &world.truth.sent[number], pad)
+        world.note(|| format!("client {index} posts message {number} as of {via:?}"));
+        Letter::post(&mut world.shared.borrow_mut(), number, &world.truth.sent[number], pad, via)
+    }
+
+    /// Asks for a ticket.
+    pub fn ask_for_ticket(&mut self, world: &mut World) -> Errand {
+        let session = world.dice.pick(&SESSIONS).to_owned();
+        world.tickets += 1;
+        let (asked_ns, life, number) = (world.now_ns(), world.figures.restarts, world.tickets);
+        let ticket = Ticket { code: String::new(), session, asked_ns, life, number };
+        let index = self.index;
+        world.note(|| format!("client {index} asks for a ticket for {}", ticket.session));
+        Errand::new(&mut world.shared.borrow_mut(), index, &self.user, ticket)
     }
 
     fn compose(&mut self, world: &mut World, target: Target) -> Sent {
@@ -178,6 +212,8 @@ impl Client {
             priority: world.dice.weighted(&[(2, Priority::High), (5, Priority::Normal), (3, Priority::Low)]),
             key: is_keyed.then(|| world.dice.pick(&KEYS)),
             echo: world.dice.chance(80),
+            expires_in_ms: None,
+            is_posted: false,
         }
     }
 
@@ -234,17 +270,20 @@ impl Client {
         if let Some(connection) = &mut self.connection {
             connection.reading = reading;
         }
+        if let Some(poller) = &mut self.poller {
+            poller.reading = reading;
+        }
     }
 
-    /// Ends its connection: by a reset, by half, or by a close frame.
+    /// Ends its connection: by a reset, by half, by a close frame, or by leaving it as it is.
     pub fn part(&mut self, world: &mut World) {
         let index = self.index;
         let Some(connection) = &mut self.connection else {
             return;
         };
-        let link = connection.socket.link;
-        match world.dice.below(4) {
-            0 if connection.phase == Phase::Open => {
+        let link = connection.socket.link();
+        match world.dice.below(5) {
+            0 if connection.phase == Phase::Open && !connection.socket.is_stream() => {
                 world.note(|| format!("client {index} closes"));
                 connection.socket.send_close();
                 connection.phase = Phase::Closing;
@@ -254,12 +293,16 @@ impl Client {
                 world.network().finish(link);
                 connection.phase = Phase::Closing;
             }
-            _ => {
+            way => {
                 let sessions = self.auditor.joined().map(str::to_owned).collect();
                 // What it has not read may say that the server has closed it.
                 let has_read = world.network().is_quiet(link);
                 let farewell = connection.farewell(world.now_ns(), sessions).filter(|_| has_read);
-                world.network().reset(link);
+                if way == 2 {
+                    world.ghosts.push(link);
+                } else {
+                    world.network().reset(link);
+                }
                 self.disconnected(world);
                 self.farewell = farewell;
             }
@@ -271,10 +314,22 @@ impl Client {
     /// The last thing it does.
     pub fn leave_for_good(&mut self, world: &mut World) {
         if let Some(connection) = &self.connection {
-            world.network().reset(connection.socket.link);
+            world.network().reset(connection.socket.link());
             self.disconnected(world);
         }
+        self.stop_polling(world);
     }
+}
+
+/// Who it is and what session it wants to be in. A ticket is for one.
+fn credentials(world: &mut World, user: &str, ticket: Option<&Ticket>) -> Value {
+    let is_free = ticket.is_none() || world.dice.chance(30);
+    let mut payload = if is_free { json!({ "token": user }) } else { json!({}) };
+    if world.dice.chance(60) {
+        let wanted = ticket.filter(|_| !is_free).map(|ticket| ticket.session.clone());
+        payload["sessionId"] = wanted.unwrap_or_else(|| world.dice.pick(&SESSIONS).to_owned()).into();
+    }
+    payload
 }
 
 /// Bytes that make a message longer.

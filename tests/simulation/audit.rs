@@ -190,6 +190,28 @@ impl Auditor {
         assert_eq!(missing, None, "client {} is at {seq} in {name}, and this position never came", self.client);
     }
 
+    /// The cursor of a stream: it names the sessions that the client is in, and is behind all that is owed up to it.
+    pub fn check_cursor(&self, truth: &Truth, claims: &[(String, Claim)]) {
+        let names: BTreeSet<&str> = claims.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, self.joined().collect(), "the sessions of a cursor and those of its client");
+        for (name, claim) in claims {
+            let record = &self.records[name];
+            assert_eq!(record.epoch, claim.epoch, "{name} has another life in a cursor");
+            // What the welcome does not recover is told behind it.
+            if record.debt == Debt::Nothing {
+                self.check_up_to(truth, name, claim.seq);
+            }
+        }
+    }
+
+    /// The server says that it has sent all that was queued: there are no holes.
+    pub fn check_flushed(&self, truth: &Truth) {
+        for name in self.joined() {
+            let newest = self.records[name].newest.iter().copied().max().unwrap_or_default();
+            self.check_up_to(truth, name, newest);
+        }
+    }
+
     /// The head of a session in its life that the client knows.
     pub fn head(&self, truth: &Truth, name: &str) -> u64 {
         truth.life(name, &self.records[name].epoch).map_or(0, |life| life.head)

@@ -34,3 +34,8 @@ fn a_message_delivered_twice_is_seen() {
 fn a_low_message_that_overtakes_a_high_one_is_seen() {
     assert_seen(Defect::LowOvertakesHigh);
 }
+
+#[test]
+fn a_position_in_the_place_of_a_cursor_is_seen() {
+    assert_seen(Defect::SeqAsId);
+}

@@ -6,9 +6,12 @@ use serde_json::Value;
 
 use super::audit::{Auditor, Claim, Entry, Kept};
 use super::connection::{Connection, Farewell, Phase, Reading, Request};
+use super::cursor;
+use super::doors::{Door, Source, Ticket};
+use super::poller::Poller;
 use super::rules::Place;
 use super::socket::Event;
-use super::truth::{Receipt, Target, number_of};
+use super::truth::{Receipt, Sent, Target, number_of};
 use super::world::World;
 
 /// Between two looks of a client that takes a few bytes at a time, in nanoseconds.
@@ -17,22 +20,35 @@ const DRIP_NS: u64 = 1_000_000;
 /// too much, or fails inside.
 const CODES_OF_DEFECTS: [u16; 5] = [1002, 1003, 1007, 1009, 1011];
 
+/// The server goes away.
+const DRAINING: u16 = 4000;
+/// So often a client that is refused tries again.
+const REFUSALS_MAX: u32 = 3;
+
 pub struct Client {
     pub index: usize,
     pub user: String,
     pub connection: Option<Connection>,
     /// Connections it has had.
     pub connections: u32,
-    /// The public id of its last connection that got one.
+    /// The public id of its last connection that got one, and its number.
     pub last_id: Option<String>,
+    pub last_number: u32,
     /// Where it stands, by session.
     pub places: BTreeMap<String, Place>,
     pub auditor: Auditor,
     pub names_made: u32,
-    /// The server is full: its last authentication was refused.
-    pub was_refused: bool,
+    /// How often it was refused one after the other, as the server is full or goes away.
+    pub refusals: u32,
     /// How its last connection ended.
     pub farewell: Option<Farewell>,
+    /// What it does while it has no connection.
+    pub poller: Option<Poller>,
+    /// By which door it came last.
+    pub door: Option<Door>,
+    pub ticket: Option<Ticket>,
+    /// What the `EventSource` of its last stream knows.
+    pub source: Option<Source>,
 }
 
 impl Client {
@@ -44,11 +60,16 @@ impl Client {
             connection: None,
             connections: 0,
             last_id: None,
+            last_number: 0,
             places: BTreeMap::new(),
             auditor,
             names_made: 0,
-            was_refused: false,
+            refusals: 0,
             farewell: None,
+            poller: None,
+            door: None,
+            ticket: None,
+            source: None,
         }
     }
 
@@ -56,13 +77,29 @@ impl Client {
         self.connection.as_ref().is_some_and(|connection| connection.phase == Phase::Open)
     }
 
+    /// Whether it is at none of the doors.
+    pub const fn is_away(&self) -> bool {
+        self.connection.is_none() && self.poller.is_none()
+    }
+
+    /// Whether it receives by a stream, and cannot speak over its connection.
+    pub fn is_listening(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| connection.socket.is_stream())
+    }
+
+    /// Whether it comes no more: the server has refused it too often.
+    pub const fn has_given_up(&self) -> bool {
+        self.refusals >= REFUSALS_MAX
+    }
+
     /// Sends and reads what it can now.
     pub fn step(&mut self, world: &mut World) {
+        self.step_poller(world);
         let Some(connection) = &mut self.connection else {
             return;
         };
-        let link = connection.socket.link;
-        let appetite = connection.appetite(world.now_ns());
+        let link = connection.socket.link();
+        let appetite = connection.reading.appetite(world.now_ns());
         let mut network = world.network();
         connection.socket.flush(&mut network);
         if appetite == 0 || !network.has_news(link) {
@@ -78,11 +115,17 @@ impl Client {
 
     /// When it has something to do by itself, if nothing new comes.
     pub fn next_ns(&self, world: &World) -> Option<u64> {
-        let connection = self.connection.as_ref()?;
-        if !world.network().has_news(connection.socket.link) {
+        let (link, reading) = match (&self.connection, &self.poller) {
+            (Some(connection), _) => (connection.socket.link(), connection.reading),
+            (None, poller) => {
+                let poller = poller.as_ref()?;
+                (poller.link()?, poller.reading)
+            }
+        };
+        if !world.network().has_news(link) {
             return None;
         }
-        match connection.reading {
+        match reading {
             Reading::Greedy => None,
             Reading::Drip(_) => Some(world.now_ns() + DRIP_NS),
             Reading::Stalled(until_ns) => Some(until_ns.max(world.now_ns())),
@@ -93,18 +136,26 @@ impl Client {
         let Some(connection) = &mut self.connection else {
             return;
         };
-        let link = connection.socket.link;
+        let link = connection.socket.link();
         match event {
             Event::Upgraded => connection.phase = Phase::Authenticating,
+            Event::Refused(status) => {
+                let ticket = connection.ticket.clone();
+                let index = self.index;
+                world.note(|| format!("client {index} < refused {status}"));
+                self.take_refusal(world, status, ticket.as_ref());
+            }
             Event::Text(text) => {
                 assert!(connection.takes_arrays || !text.starts_with('['), "an array that was not asked for: {text}");
                 for text in messages_of(text) {
                     let claims = self.connection.as_ref().map_or(&[][..], |connection| &connection.claims);
                     for text in world.tamper.pass(link, claims, text) {
                         self.take_text(world, &text);
+                        self.misname(world, &text);
                     }
                 }
             }
+            Event::Cursor(text) => self.take_cursor(world, &text),
             Event::Closed(code) => {
                 let index = self.index;
                 world.note(|| format!("client {index} < close {code:?}"));
@@ -112,6 +163,9 @@ impl Client {
                     code.is_none_or(|code| !CODES_OF_DEFECTS.contains(&code)),
                     "client {index} was closed with {code:?}"
                 );
+                if code == Some(DRAINING) && connection.id.is_some() {
+                    self.auditor.check_flushed(&world.truth);
+                }
                 connection.close_code = code;
                 connection.phase = Phase::Closing;
                 connection.socket.send_close();
@@ -127,7 +181,8 @@ impl Client {
         self.farewell = None;
         world.note(|| format!("client {index} is disconnected"));
         if let Some(connection) = self.connection.take() {
-            world.tamper.forget(connection.socket.link);
+            world.tamper.forget(connection.socket.link());
+            self.source = connection.source;
         }
         self.auditor.disconnect();
     }
@@ -155,13 +210,11 @@ impl Client {
     }
 
     fn take_welcome(&mut self, world: &mut World, payload: &Value) {
-        self.was_refused = payload["success"] != true;
-        let connection = self.connection();
         if payload["success"] != true {
-            assert!(payload["code"] == "overloaded" || payload["code"] == "forbidden", "refused: {payload}");
-            connection.phase = Phase::Closing;
-            return;
+            return self.take_failure(world, payload);
         }
+        self.refusals = 0;
+        let connection = self.connection();
         let is_first = connection.id.is_none();
         if !is_first {
             return; // the answer to a refreshed token repeats what is known
@@ -169,7 +222,7 @@ impl Client {
         let id = text_of(&payload["connectionId"]);
         connection.phase = Phase::Open;
         connection.id = Some(id.clone());
-        self.last_id = Some(id);
+        (self.last_id, self.last_number) = (Some(id), self.connections);
         self.inherit(world, payload);
         let claims = std::mem::take(&mut self.connection().claims);
         for position in payload["positions"].as_array().expect("a welcome has positions") {
@@ -181,6 +234,16 @@ impl Client {
             } else {
                 self.begin(world, &name, &entry_of(position), claim);
             }
+        }
+    }
+
+    fn take_failure(&mut self, world: &World, payload: &Value) {
+        let connection = self.connection();
+        connection.phase = Phase::Closing;
+        match (text_of(&payload["code"]).as_str(), connection.ticket.clone()) {
+            ("overloaded" | "forbidden" | "draining", _) => self.refusals += 1,
+            ("invalid_token", Some(ticket)) if !ticket.is_surely_valid(world) => self.drop_ticket(),
+            _ => panic!("refused: {payload}"),
         }
     }
 
@@ -248,6 +311,22 @@ impl Client {
         self.places.get_mut(&name).expect("ok because the auditor knows the session").jump(seq);
     }
 
+    /// The cursor of a stream: everything up to it must have come or be accounted for, in all its sessions.
+    fn take_cursor(&mut self, world: &World, text: &str) {
+        let claims = cursor::read(text, &self.user);
+        self.auditor.check_cursor(&world.truth, &claims);
+        let source = self.connection().source.as_mut().expect("ok because only streams have cursors");
+        source.last_id = text.to_owned();
+    }
+
+    fn misname(&mut self, world: &World, text: &str) {
+        let source = self.connection.as_ref().and_then(|connection| connection.source.as_ref());
+        let cursor = source.and_then(|source| world.tamper.misname(&source.last_id, &self.user, text));
+        if let Some(cursor) = cursor {
+            self.take_cursor(world, &cursor);
+        }
+    }
+
     fn take_receipts(&mut self, world: &mut World, payload: &Value) {
         for result in payload["results"].as_array().expect("an ack has results") {
             let id = text_of(&result["id"]);
@@ -273,16 +352,9 @@ impl Client {
     }
 
     fn take_message(&mut self, world: &mut World, envelope: &Value) {
-        let sent_number = number_of(&envelope["payload"]);
-        let sent = world.truth.sent.get(sent_number).unwrap_or_else(|| panic!("nobody sent {envelope}")).clone();
-        assert_eq!(envelope["id"], *sent.id);
-        assert_eq!(envelope["type"], *sent.kind);
-        assert_eq!(envelope["from"], *sent.user);
-        assert_eq!(envelope["key"].as_str(), sent.key);
-        assert_eq!(envelope["priority"], *sent.priority.name());
+        let (sent_number, sent) = identify(world, envelope);
         let (author, number_there) = sent.author;
         let is_own = author == self.index && self.connection().known_as.contains(&number_there);
-        world.figures.handled += 1;
         match &sent.target {
             Target::Session(name) => {
                 assert!(sent.echo || !is_own, "client {} got back message {sent_number}", self.index);
@@ -302,6 +374,19 @@ impl Client {
             }
         }
     }
+}
+
+/// The message that has come, as its author sent it, and its number.
+pub fn identify(world: &mut World, envelope: &Value) -> (usize, Sent) {
+    let number = number_of(&envelope["payload"]);
+    let sent = world.truth.sent.get(number).unwrap_or_else(|| panic!("nobody sent {envelope}")).clone();
+    assert_eq!(envelope["id"], *sent.id);
+    assert_eq!(envelope["type"], *sent.kind);
+    assert_eq!(envelope["from"], *sent.user);
+    assert_eq!(envelope["key"].as_str(), sent.key);
+    assert_eq!(envelope["priority"], *sent.priority.name());
+    world.figures.handled += 1;
+    (number, sent)
 }
 
 /// The messages of a frame: itself, or those of an array.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::audit::Claim;
+use super::doors::{Source, Ticket};
 use super::socket::Socket;
 
 /// How a client takes what has arrived.
@@ -14,6 +15,17 @@ pub enum Reading {
     Drip(usize),
     /// Nothing before this time.
     Stalled(u64),
+}
+
+impl Reading {
+    /// How many bytes are taken now.
+    pub const fn appetite(self, now_ns: u64) -> usize {
+        match self {
+            Self::Drip(bytes) => bytes,
+            Self::Stalled(until_ns) if now_ns < until_ns => 0,
+            Self::Greedy | Self::Stalled(_) => usize::MAX,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +80,10 @@ pub struct Connection {
     pub known_as: Vec<u32>,
     pub wants_positions: bool,
     pub takes_arrays: bool,
+    /// The ticket that it came with.
+    pub ticket: Option<Ticket>,
+    /// What a stream was asked for by.
+    pub source: Option<Source>,
     /// Its public id, once it is known.
     pub id: Option<String>,
     /// What it claimed when it authenticated.
@@ -91,6 +107,8 @@ impl Connection {
             known_as: vec![number],
             wants_positions: false,
             takes_arrays: false,
+            ticket: None,
+            source: None,
             id: None,
             claims: Vec::new(),
             requests: BTreeMap::new(),
@@ -106,20 +124,5 @@ impl Connection {
         let is_settled = self.phase == Phase::Open && !self.requests.values().any(moves);
         let id = self.id.clone().filter(|_| is_settled)?;
         Some(Farewell { id, life: self.life, at_ns, sessions, known_as: self.known_as.clone() })
-    }
-
-    /// How many bytes it takes now.
-    pub fn appetite(&self, now_ns: u64) -> usize {
-        match self.reading {
-            Reading::Greedy => usize::MAX,
-            Reading::Drip(bytes) => bytes,
-            Reading::Stalled(until_ns) => {
-                if until_ns <= now_ns {
-                    usize::MAX
-                } else {
-                    0
-                }
-            }
-        }
     }
 }

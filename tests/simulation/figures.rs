@@ -11,12 +11,20 @@ pub struct Figures {
     pub seeds: u64,
     pub clients: u64,
     pub connections: u64,
+    /// Connections of these that are streams of events.
+    pub streams: u64,
+    /// Answers to polls.
+    pub polls: u64,
+    /// How often a client came by another door than before.
+    pub switches: u64,
     /// Messages sent, published and handled.
     pub sent: u64,
     pub published: u64,
     pub handled: u64,
     pub resets: u64,
+    /// Servers that took the place of another one, and those of them before which it ended gracefully.
     pub restarts: u64,
+    pub shutdowns: u64,
     pub resumes: u64,
     pub takeovers: u64,
     pub replayed: u64,
@@ -30,6 +38,8 @@ impl Figures {
     /// Adds what one life of a server counted.
     pub fn add_server(&mut self, delivery: &Delivery, metrics: &Metrics) {
         let totals = &delivery.totals;
+        self.streams += metrics.event_streams;
+        self.polls += totals.polls;
         self.published += totals.published;
         self.resumes += totals.resumed;
         self.takeovers += metrics.takeovers;
@@ -40,16 +50,20 @@ impl Figures {
         self.ticks += metrics.ticks;
     }
 
-    const fn named(&self) -> [(&'static str, u64); 15] {
+    const fn named(&self) -> [(&'static str, u64); 19] {
         [
             ("seeds", self.seeds),
             ("clients", self.clients),
             ("connections", self.connections),
+            ("streams", self.streams),
+            ("polls", self.polls),
+            ("switches", self.switches),
             ("messages sent", self.sent),
             ("published", self.published),
             ("handled", self.handled),
             ("resets", self.resets),
             ("restarts", self.restarts),
+            ("shutdowns", self.shutdowns),
             ("resumes", self.resumes),
             ("take-overs", self.takeovers),
             ("replayed", self.replayed),
@@ -66,11 +80,15 @@ impl AddAssign for Figures {
         self.seeds += other.seeds;
         self.clients += other.clients;
         self.connections += other.connections;
+        self.streams += other.streams;
+        self.polls += other.polls;
+        self.switches += other.switches;
         self.sent += other.sent;
         self.published += other.published;
         self.handled += other.handled;
         self.resets += other.resets;
         self.restarts += other.restarts;
+        self.shutdowns += other.shutdowns;
         self.resumes += other.resumes;
         self.takeovers += other.takeovers;
         self.replayed += other.replayed;

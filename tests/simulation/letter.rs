@@ -9,12 +9,14 @@ use super::truth::{Receipt, Sent, Target, Truth};
 pub struct Letter {
     link: LinkId,
     number: usize,
+    /// It names a connection, which may be gone when it arrives.
+    names_connection: bool,
     outbox: Vec<u8>,
     inbox: Vec<u8>,
 }
 
 impl Letter {
-    pub fn post(network: &mut Network, number: usize, sent: &Sent, pad: usize) -> Self {
+    pub fn post(network: &mut Network, number: usize, sent: &Sent, pad: usize, via: Option<String>) -> Self {
         let Target::Session(name) = &sent.target else {
             unreachable!("letters go to sessions");
         };
@@ -24,15 +26,20 @@ impl Letter {
         if let Some(key) = sent.key {
             envelope["key"] = key.into();
         }
+        envelope["echo"] = sent.echo.into();
+        if let Some(time_ms) = sent.expires_in_ms {
+            envelope["expiresIn"] = time_ms.into();
+        }
+        let via_field = via.as_ref().map_or(String::new(), |id| format!("Hashi-Connection: {id}\r\n"));
         let body = envelope.to_string();
         let head = format!(
             "POST /ws-api/send HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+             Content-Type: application/json\r\nContent-Length: {}\r\n{via_field}Connection: close\r\n\r\n",
             sent.user,
             body.len()
         );
         let link = network.connect(4_000);
-        Self { link, number, outbox: (head + &body).into(), inbox: Vec::new() }
+        Self { link, number, names_connection: via.is_some(), outbox: (head + &body).into(), inbox: Vec::new() }
     }
 
     /// Sends and reads what it can; whether it is done. A letter may be lost on its way, or its answer.
@@ -61,7 +68,8 @@ impl Letter {
         let Ok(answer) = serde_json::from_str::<Value>(body) else {
             return; // it was cut off
         };
-        if head.starts_with("HTTP/1.1 503 ") {
+        let is_refused = self.names_connection && answer["field"] == "Hashi-Connection";
+        if is_refused || head.starts_with("HTTP/1.1 503 ") {
             return;
         }
         assert!(head.starts_with("HTTP/1.1 202 "), "{text}");

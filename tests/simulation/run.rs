@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hashi::Config;
 use hashi::auth::Development;
-use hashi::handlers::{Handlers, Registry, channel};
+use hashi::handlers::{Handle, Handlers, Registry, channel};
 use hashi::reactor::{Parts, Reactor};
 
 use super::actions::{Honesty, SESSIONS};
@@ -13,6 +13,7 @@ use super::audit::Kept;
 use super::client::Client;
 use super::connection::{Connection, Phase, Reading};
 use super::dice::Dice;
+use super::errand::Errand;
 use super::figures::Figures;
 use super::letter::Letter;
 use super::sim_net::{SimClock, SimNet};
@@ -22,6 +23,8 @@ use super::truth::Target;
 use super::world::World;
 
 const MS: u64 = 1_000_000;
+/// As long as a ticket is valid.
+const DAY_NS: u64 = 86_400_000 * MS;
 /// Turns of a run: in each, one client does something.
 const TURNS: u64 = 250;
 /// So few sessions that some are forgotten early, and some refused.
@@ -36,12 +39,17 @@ enum Action {
     Burst,
     /// A message over REST.
     Post,
+    /// To be let in by it later.
+    Ticket,
     Join,
     Leave,
     Nonsense,
     Read,
     Part,
+    /// The server ends without a word.
     Restart,
+    /// The server ends gracefully.
+    Shutdown,
     Wait,
 }
 
@@ -51,8 +59,10 @@ type Habits = Vec<(u64, Action)>;
 pub struct Run {
     world: World,
     server: Reactor<SimNet, SimClock>,
+    handle: Handle,
     clients: Vec<Client>,
     letters: Vec<Letter>,
+    errands: Vec<Errand>,
     habits: Habits,
 }
 
@@ -86,9 +96,9 @@ impl Run {
         world.figures.seeds = 1;
         world.truth.names = SESSIONS.iter().map(ToString::to_string).collect();
         world.truth.names.extend((0..users).map(|index| format!("@user{index}")));
-        let server = start(&mut world);
+        let (server, handle) = start(&mut world);
         let habits = habits(&mut dice);
-        Self { world, server, clients, letters: Vec::new(), habits }
+        Self { world, server, handle, clients, letters: Vec::new(), errands: Vec::new(), habits }
     }
 
     /// One client does something, and some time passes.
@@ -97,6 +107,7 @@ impl Run {
         let action = self.world.dice.weighted(&self.habits);
         match action {
             Action::Restart => self.restart(),
+            Action::Shutdown => self.shut_down(),
             Action::Wait => {
                 let longest_ms = self.world.config.message_expiry_ms * 2;
                 let pause_ms = self.world.dice.between(1, longest_ms);
@@ -106,7 +117,13 @@ impl Run {
                 let letter = self.clients[index].post(&mut self.world);
                 self.letters.push(letter);
             }
-            _ if self.clients[index].connection.is_none() => self.clients[index].connect(&mut self.world),
+            Action::Ticket => {
+                let errand = self.clients[index].ask_for_ticket(&mut self.world);
+                self.errands.push(errand);
+            }
+            _ if self.clients[index].is_away() => self.come(index),
+            _ if self.clients[index].is_listening() => self.act_over_rest(index, action),
+            _ if self.clients[index].poller.is_some() => self.act_over_rest(index, action),
             _ if self.clients[index].is_open() => self.act(index, action),
             Action::Read => self.clients[index].change_reading(&mut self.world),
             Action::Part => self.clients[index].part(&mut self.world),
@@ -133,7 +150,27 @@ impl Run {
             Action::Nonsense => client.talk_nonsense(world),
             Action::Read => client.change_reading(world),
             Action::Part => client.part(world),
-            Action::Connect | Action::Post | Action::Restart | Action::Wait => {}
+            Action::Connect | Action::Post | Action::Ticket | Action::Restart | Action::Shutdown | Action::Wait => {}
+        }
+    }
+
+    fn come(&mut self, index: usize) {
+        let (honesty, strangers) = (self.honesty(), self.connection_ids());
+        self.clients[index].come(&mut self.world, honesty, &strangers);
+    }
+
+    /// What a client does that has no WebSocket.
+    fn act_over_rest(&mut self, index: usize, action: Action) {
+        let (client, world) = (&mut self.clients[index], &mut self.world);
+        match action {
+            Action::Publish | Action::Burst => {
+                let letter = client.post(world);
+                self.letters.push(letter);
+            }
+            Action::Read => client.change_reading(world),
+            Action::Part if client.poller.is_some() => client.stop_polling(world),
+            Action::Part => client.part(world),
+            _ => client.ask_again(world),
         }
     }
 
@@ -153,9 +190,13 @@ impl Run {
             self.world.network().settle();
             self.step_clients();
             self.step_letters();
+            self.step_errands();
             let now_ns = self.world.now_ns();
             let next_ns = self.next_ns().clamp(now_ns, end_ns.max(now_ns));
             self.tick(Duration::from_nanos(next_ns - now_ns));
+            if self.server.has_ended() {
+                self.follow_up();
+            }
             if self.world.now_ns() >= end_ns {
                 return;
             }
@@ -178,6 +219,11 @@ impl Run {
         self.letters.retain_mut(|letter| !letter.step(&mut shared.borrow_mut(), dice, truth));
     }
 
+    fn step_errands(&mut self) {
+        let Self { world, clients, errands, .. } = self;
+        errands.retain_mut(|errand| !errand.step(&mut world.network(), clients));
+    }
+
     /// When something happens that is not the server's doing.
     fn next_ns(&self) -> u64 {
         let arrival_ns = self.world.network().next_arrival_ns();
@@ -198,10 +244,28 @@ impl Run {
     /// The server's process ends without a word, and another one takes its place.
     fn restart(&mut self) {
         self.world.note(|| "the server restarts".to_owned());
+        self.world.network().reset_all();
+        self.replace_server();
+    }
+
+    /// The server is asked to end. It goes on until everybody has gone or its time is over.
+    fn shut_down(&mut self) {
+        self.world.note(|| "the server is asked to end".to_owned());
+        self.handle.shutdown();
+    }
+
+    /// The server has ended gracefully: its process ends, and another one takes its place.
+    fn follow_up(&mut self) {
+        self.world.note(|| "the server has ended".to_owned());
+        self.world.figures.shutdowns += 1;
+        self.world.network().close_all();
+        self.replace_server();
+    }
+
+    fn replace_server(&mut self) {
         self.world.figures.restarts += 1;
         self.world.figures.add_server(self.server.delivery(), self.server.metrics());
-        self.world.network().reset_all();
-        self.server = start(&mut self.world);
+        (self.server, self.handle) = start(&mut self.world);
     }
 
     /// Everybody connects, reads and does nothing else, until nothing is on its way any more.
@@ -209,23 +273,36 @@ impl Run {
         self.world.note(|| "everybody comes to rest".to_owned());
         let end_ns = self.world.now_ns() + REST_MS * MS;
         let mut quiet_since_ns = self.world.now_ns();
+        self.clients.iter_mut().for_each(|client| client.refusals = 0);
+        self.bury_ghosts();
         // Positions are told at most once a second.
         while self.world.now_ns() < quiet_since_ns + 1_500 * MS {
             assert!(self.world.now_ns() < end_ns, "there is no rest: {:?}", self.restless());
             self.settle_clients();
             self.pass(10 * MS);
-            if !self.restless().is_empty() || !self.letters.is_empty() {
+            if !self.restless().is_empty() || !self.letters.is_empty() || !self.errands.is_empty() {
                 quiet_since_ns = self.world.now_ns();
             }
         }
     }
 
+    /// Connections that were left as they are break at last.
+    fn bury_ghosts(&mut self) {
+        for link in std::mem::take(&mut self.world.ghosts) {
+            self.world.network().reset(link);
+        }
+    }
+
     fn settle_clients(&mut self) {
-        for client in &mut self.clients {
-            match &mut client.connection {
-                None if client.was_refused => {}
-                None => client.connect(&mut self.world),
-                Some(connection) => connection.reading = Reading::Greedy,
+        for index in 0..self.clients.len() {
+            let client = &mut self.clients[index];
+            if client.is_away() && !client.has_given_up() {
+                self.come(index);
+            } else if let Some(connection) = &mut client.connection {
+                connection.reading = Reading::Greedy;
+            } else if let Some(poller) = &mut client.poller {
+                poller.reading = Reading::Greedy;
+                client.ask_again(&mut self.world);
             }
         }
     }
@@ -236,9 +313,9 @@ impl Run {
         let is_quiet = |client: &Client| match &client.connection {
             Some(connection) => {
                 let is_open = connection.phase == Phase::Open;
-                is_open && connection.socket.is_flushed() && network.is_quiet(connection.socket.link)
+                is_open && connection.socket.is_flushed() && network.is_quiet(connection.socket.link())
             }
-            None => client.was_refused,
+            None => client.poller.as_ref().map_or(client.has_given_up(), |poller| poller.has_caught_up),
         };
         let restless = self.clients.iter().filter(|client| !is_quiet(client));
         restless.map(|client| (client.index, client.connection.as_ref().map(|connection| connection.phase))).collect()
@@ -252,8 +329,13 @@ impl Run {
             truth.check_receipts(); // where they are few, some live and die unseen within one stage
         }
         for client in &self.clients {
+            if let Some(poller) = &client.poller {
+                for (name, _) in poller.stands(&client.user) {
+                    client.auditor.check_up_to(truth, &name, client.auditor.head(truth, &name));
+                }
+            }
             let Some(connection) = &client.connection else {
-                continue; // the server is full
+                continue; // it polls, or the server is full
             };
             for name in client.auditor.joined() {
                 let head = client.auditor.head(truth, name);
@@ -289,8 +371,15 @@ impl Run {
             client.leave_for_good(&mut self.world);
         }
         self.pass((2 * self.world.config.message_expiry_ms + 10_000) * MS);
+        self.check_empty(&["tickets"]);
+        self.pass(DAY_NS);
+        self.check_empty(&[]);
+    }
+
+    /// The server holds nothing any more, but for some tables.
+    fn check_empty(&self, but_for: &[&str]) {
         let held = self.server.delivery().tables.holdings();
-        let left: Vec<_> = held.iter().filter(|(_, count)| *count > 0).collect();
+        let left: Vec<_> = held.iter().filter(|(name, count)| *count > 0 && !but_for.contains(name)).collect();
         assert!(left.is_empty(), "left in the tables when all was over: {left:?}");
     }
 
@@ -302,10 +391,10 @@ impl Run {
     }
 }
 
-fn start(world: &mut World) -> Reactor<SimNet, SimClock> {
+fn start(world: &mut World) -> (Reactor<SimNet, SimClock>, Handle) {
     let (handle, inbox) = channel(Arc::new(|| Ok(())));
-    let handlers = Handlers::new(Registry::default(), handle, &world.config);
-    Reactor::new(Parts {
+    let handlers = Handlers::new(Registry::default(), handle.clone(), &world.config);
+    let server = Reactor::new(Parts {
         net: SimNet(world.shared.clone()),
         clock: SimClock(world.shared.clone()),
         config: world.config.clone(),
@@ -313,7 +402,8 @@ fn start(world: &mut World) -> Reactor<SimNet, SimClock> {
         handlers,
         inbox,
         seed: world.dice.seed(),
-    })
+    });
+    (server, handle)
 }
 
 /// Small limits, so that they are met.
@@ -330,6 +420,7 @@ fn config(dice: &mut Dice) -> Config {
         heartbeat_timeout_ms: 1_500,
         auth_deadline_ms: 1_000,
         debounce_ms: dice.pick(&[0, 50, 500]),
+        drain_ms: dice.pick(&[50, 500, 3_000]),
         max_connections: dice.pick(&[8, 32]),
         sessions: dice.pick(&[SESSIONS_FEW, 100]),
         sessions_per_connection: 3,
@@ -348,7 +439,9 @@ fn habits(dice: &mut Dice) -> Habits {
         (2, Action::Nonsense),
         (dice.between(0, 10), Action::Read),
         (dice.between(0, 15), Action::Part),
+        (dice.between(0, 4), Action::Ticket),
         (dice.pick(&[0, 0, 1]), Action::Restart),
+        (dice.pick(&[0, 0, 1]), Action::Shutdown),
         (dice.between(0, 4), Action::Wait),
     ]
 }

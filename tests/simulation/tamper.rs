@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::audit::Claim;
+use super::cursor;
 use super::network::LinkId;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum Defect {
     Twice,
     /// A message overtakes one of `high` that was published before it.
     LowOvertakesHigh,
+    /// An event of a stream has its message's position as its id.
+    SeqAsId,
 }
 
 /// Passes on what servers write, but for the defect. It strikes once in every so many messages that it could be put in.
@@ -73,6 +76,18 @@ impl Tamper {
             }
         }
         vec![if envelope["type"] == "authentication" { envelope.to_string() } else { text }]
+    }
+
+    /// The cursor that a client gets with a message of a stream by a defect. `cursor` is the last one.
+    pub fn misname(&self, cursor: &str, user: &str, text: &str) -> Option<String> {
+        if self.defect != Some(Defect::SeqAsId) {
+            return None;
+        }
+        let envelope: Value = serde_json::from_str(text).expect("the server sends JSON");
+        let (name, seq) = (envelope["sessionId"].as_str()?, envelope["seq"].as_u64()?);
+        let mut claims = cursor::read(cursor, user);
+        claims.iter_mut().find(|(other, _)| other == name)?.1.seq = seq;
+        Some(cursor::write(&claims, user))
     }
 
     /// A connection is over.

@@ -12,6 +12,9 @@ use serde_json::Value;
 
 use super::common::frame;
 
+/// A message is seen so much later than it is published, at most.
+const SLACK_NS: u64 = 10_000_000;
+
 /// A message as its author sent it. Its number stands in its payload.
 #[derive(Clone, Debug)]
 pub struct Sent {
@@ -24,6 +27,10 @@ pub struct Sent {
     pub priority: Priority,
     pub key: Option<&'static str>,
     pub echo: bool,
+    /// How long it is worth anything, in milliseconds.
+    pub expires_in_ms: Option<u64>,
+    /// It comes over REST: such messages may pass each other on their way.
+    pub is_posted: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,7 +146,7 @@ impl Truth {
     pub fn check_authors(&self) {
         for ((name, epoch), life) in &self.lives {
             let mut last = BTreeMap::new();
-            for (seq, seen) in life.messages.iter().filter(|(_, seen)| !self.sent[seen.number].is_debounced()) {
+            for (seq, seen) in life.messages.iter().filter(|(_, seen)| self.sent[seen.number].keeps_its_turn()) {
                 let before = last.insert(self.sent[seen.number].author, seen.number);
                 assert!(
                     before.is_none_or(|number| number < seen.number),
@@ -152,6 +159,11 @@ impl Truth {
 }
 
 impl Sent {
+    /// Whether it is published behind what its author sent before it.
+    fn keeps_its_turn(&self) -> bool {
+        !self.is_debounced() && !self.is_posted
+    }
+
     /// Whether the server may hold it back, and publish a newer one in its place.
     pub fn is_debounced(&self) -> bool {
         self.key.is_some() && matches!(self.kind, "operation_progress" | "selection_update")
@@ -159,6 +171,16 @@ impl Sent {
 }
 
 impl Life {
+    /// The known positions after `from`, up to `to`, whose messages are past their time.
+    pub fn expired(&self, truth: &Truth, from: u64, to: u64, now_ns: u64) -> Vec<u64> {
+        let seen = self.messages.range(from + 1..).take_while(|(seq, _)| **seq <= to);
+        let is_past = |seen: &Seen| {
+            let expires_in_ms = truth.sent[seen.number].expires_in_ms;
+            expires_in_ms.is_some_and(|time_ms| seen.at_ns + time_ms * 1_000_000 <= now_ns + SLACK_NS)
+        };
+        seen.filter(|(_, seen)| is_past(seen)).map(|(&seq, _)| seq).collect()
+    }
+
     /// The message at a position, if it is known.
     pub fn at<'t>(&self, truth: &'t Truth, seq: u64) -> Option<&'t Sent> {
         self.messages.get(&seq).map(|seen| &truth.sent[seen.number])

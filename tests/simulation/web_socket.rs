@@ -1,23 +1,15 @@
-//! A client's end of a connection: the opening handshake, frames, and bytes that wait to be sent.
+//! A client's end of a WebSocket: the opening handshake, frames, and bytes that wait to be sent.
 
 use super::common::frame::{self, CLOSE, Frame, PING, PONG, TEXT};
 use super::dice::Dice;
+use super::http::take_head;
 use super::network::{LinkId, Network};
+use super::socket::Event;
 
-const REQUEST: &str = "GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+const HEADERS: &str = "Host: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
-pub enum Event {
-    /// The handshake is done.
-    Upgraded,
-    Text(String),
-    /// The server closes, with this code if it named one.
-    Closed(Option<u16>),
-    /// The connection is over: refused, ended or broken.
-    Over,
-}
-
-pub struct Socket {
+pub struct WebSocket {
     pub link: LinkId,
     is_upgraded: bool,
     /// The server's close frame has come.
@@ -28,9 +20,12 @@ pub struct Socket {
     outbox: Vec<u8>,
 }
 
-impl Socket {
-    pub fn open(link: LinkId) -> Self {
-        Self { link, is_upgraded: false, is_closed: false, inbox: Vec::new(), outbox: REQUEST.into() }
+impl WebSocket {
+    /// Asks for the upgrade, with a ticket if it has one.
+    pub fn open(link: LinkId, ticket: Option<&str>) -> Self {
+        let query = ticket.map_or(String::new(), |code| format!("?ticket={code}"));
+        let request = format!("GET /ws{query} HTTP/1.1\r\n{HEADERS}");
+        Self { link, is_upgraded: false, is_closed: false, inbox: Vec::new(), outbox: request.into() }
     }
 
     /// Sends a text, sometimes in fragments with a ping between them.
@@ -81,7 +76,7 @@ impl Socket {
     /// `None` when more bytes are needed; `None` inside for a frame that the client need not hear of.
     fn next_event(&mut self) -> Option<Option<Event>> {
         if !self.is_upgraded {
-            return self.take_head().map(Some);
+            return self.take_upgrade().map(Some);
         }
         let (frame, used) = frame::decode(&self.inbox)?;
         self.inbox.drain(..used);
@@ -102,15 +97,13 @@ impl Socket {
         })
     }
 
-    fn take_head(&mut self) -> Option<Event> {
-        let end = self.inbox.windows(4).position(|four| four == b"\r\n\r\n")?;
-        let head: Vec<u8> = self.inbox.drain(..end + 4).collect();
-        let head = String::from_utf8(head).expect("the server's head is UTF-8");
-        if !head.starts_with("HTTP/1.1 101 ") {
+    fn take_upgrade(&mut self) -> Option<Event> {
+        let head = take_head(&mut self.inbox)?;
+        self.is_upgraded = head.status == 101;
+        if !self.is_upgraded {
             self.inbox.clear();
-            return Some(Event::Over);
+            return Some(Event::Refused(head.status));
         }
-        self.is_upgraded = true;
         Some(Event::Upgraded)
     }
 }

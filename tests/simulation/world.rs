@@ -9,7 +9,7 @@ use hashi::Config;
 use super::connection::Farewell;
 use super::dice::Dice;
 use super::figures::Figures;
-use super::network::Network;
+use super::network::{LinkId, Network};
 use super::sim_net::Shared;
 use super::tamper::Tamper;
 use super::transcript::Transcript;
@@ -25,6 +25,10 @@ pub struct World {
     pub tamper: Tamper,
     /// Connections that somebody else has asked to take over.
     pub coveted: BTreeSet<String>,
+    /// Connections that nobody reads from any more.
+    pub ghosts: Vec<LinkId>,
+    /// Tickets that were asked for.
+    pub tickets: u64,
 }
 
 impl World {
@@ -40,14 +44,21 @@ impl World {
             transcript,
             tamper,
             coveted: BTreeSet::new(),
+            ghosts: Vec::new(),
+            tickets: 0,
         }
+    }
+
+    /// Whether the server has room for all sessions that clients name.
+    pub const fn keeps_sessions(&self) -> bool {
+        self.config.sessions > 50
     }
 
     /// Whether the server must still know a connection that ended like this: its tables have room for all that end, it was
     /// not long ago, and nobody else has taken it over.
     pub fn surely_remembers(&self, old: &Farewell) -> bool {
         let is_young = self.now_ns() - old.at_ns < self.config.message_expiry_ms * 1_000_000;
-        let is_roomy = self.config.sessions > 50 && self.config.max_connections > 20;
+        let is_roomy = self.keeps_sessions() && self.config.max_connections > 20;
         is_young && is_roomy && old.life == self.figures.restarts && !self.coveted.contains(&old.id)
     }
 
