@@ -204,6 +204,20 @@ impl Auditor {
         }
     }
 
+    /// Whether a message in a range of a session is past its time.
+    pub fn has_expired(&self, truth: &Truth, name: &str, from: u64, to: u64, now_ns: u64) -> bool {
+        let life = truth.life(name, &self.records[name].epoch);
+        life.is_some_and(|life| !life.expired(truth, from - 1, to, now_ns).is_empty())
+    }
+
+    /// At rest the last id of a stream with positions is behind everything that has come by it.
+    pub fn check_last_cursor(&self, claims: &[(String, Claim)]) {
+        for (name, claim) in claims {
+            let newest = self.records[name].newest.iter().copied().max().unwrap_or_default();
+            assert!(newest <= claim.seq, "{newest} of {name} has come, and the last id is {}", claim.seq);
+        }
+    }
+
     /// The server says that it has sent all that was queued: there are no holes.
     pub fn check_flushed(&self, truth: &Truth) {
         for name in self.joined() {

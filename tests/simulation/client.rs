@@ -219,6 +219,9 @@ impl Client {
         if !is_first {
             return; // the answer to a refreshed token repeats what is known
         }
+        if let Some(ticket) = connection.ticket.as_ref().filter(|_| connection.socket.is_stream()) {
+            assert_eq!(payload["sessionId"], *ticket.session);
+        }
         let id = text_of(&payload["connectionId"]);
         connection.phase = Phase::Open;
         connection.id = Some(id.clone());
@@ -295,9 +298,13 @@ impl Client {
             return;
         }
         let name = text_of(&payload["sessionId"]);
+        let now_ns = world.now_ns();
         let range = payload["from"].as_u64().zip(payload["to"].as_u64());
         assert!(range.is_none_or(|(from, to)| from <= to), "a gap that is empty: {payload}");
         self.auditor.lose(&name, range);
+        if let (Some((from, to)), "expired") = (range, &*text_of(&payload["reason"])) {
+            assert!(self.auditor.has_expired(&world.truth, &name, from, to, now_ns), "nothing expired: {payload}");
+        }
         if let (Some((from, to)), Some(place)) = (range, self.places.get_mut(&name)) {
             place.lose(from, to);
             self.auditor.check_up_to(&world.truth, &name, place.position);
@@ -311,11 +318,20 @@ impl Client {
         self.places.get_mut(&name).expect("ok because the auditor knows the session").jump(seq);
     }
 
+    fn source_mut(&mut self) -> &mut Source {
+        self.connection().source.as_mut().expect("ok because only streams have cursors")
+    }
+
     /// The cursor of a stream: everything up to it must have come or be accounted for, in all its sessions.
     fn take_cursor(&mut self, world: &World, text: &str) {
         let claims = cursor::read(text, &self.user);
         self.auditor.check_cursor(&world.truth, &claims);
-        let source = self.connection().source.as_mut().expect("ok because only streams have cursors");
+        let before = cursor::read(&self.source_mut().last_id.clone(), &self.user);
+        for (name, claim) in before {
+            let mut now = claims.iter().filter(|(other, now)| *other == name && now.epoch == claim.epoch);
+            assert!(now.all(|(_, now)| claim.seq <= now.seq), "the cursor went back from {} in {name}", claim.seq);
+        }
+        let source = self.source_mut();
         source.last_id = text.to_owned();
     }
 

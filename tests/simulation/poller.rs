@@ -12,6 +12,11 @@ use super::poll_audit::{Answer, Arrived};
 use super::truth::Target;
 use super::world::World;
 
+/// So long a poll waits at most.
+const POLL_WAIT_NS: u64 = 25_000 * MS;
+/// The loop counts in milliseconds.
+const MS: u64 = 1_000_000;
+
 type Claims = Vec<(String, Claim)>;
 
 pub struct Poller {
@@ -21,12 +26,31 @@ pub struct Poller {
     hidden: Option<(String, u32)>,
     pub reading: Reading,
     exchange: Option<Exchange>,
-    /// What it claimed in the request under way, if there is one.
-    asked: Option<Option<Claims>>,
+    /// The request under way.
+    asked: Option<Asked>,
     /// The server's last answer had this cursor.
     cursor: Option<String>,
     /// The last answer had nothing new.
     pub has_caught_up: bool,
+}
+
+/// A poll under way.
+struct Asked {
+    /// What it claims, if it has a cursor.
+    claims: Option<Claims>,
+    at_ns: u64,
+    /// How many servers there had been before the one that it was sent to.
+    life: u64,
+}
+
+impl Asked {
+    /// Checks that the answer to a poll that has nothing to tell did not come early.
+    fn check_wait(&self, world: &World) {
+        let wait_ns = POLL_WAIT_NS.min(world.config.message_expiry_ms * MS / 2);
+        let may_be_early = world.ending_since_ns.is_some() || world.figures.restarts != self.life;
+        let is_early = world.now_ns() + MS < self.at_ns + wait_ns;
+        assert!(self.claims.is_none() || may_be_early || !is_early, "a poll did not wait");
+    }
 }
 
 impl Poller {
@@ -100,7 +124,7 @@ impl Client {
             Some(exchange) => exchange.ask(request),
             None => poller.exchange = Some(Exchange::new(world.network().connect(capacity), request)),
         }
-        poller.asked = Some(claims);
+        poller.asked = Some(Asked { claims, at_ns: world.now_ns(), life: world.figures.restarts });
     }
 
     /// Sends and reads what the poll under way needs.
@@ -126,8 +150,8 @@ impl Client {
                     world.network().finish(exchange.link);
                     poller.exchange = None;
                 }
-                let claims = poller.asked.take().expect("an answer to a poll that was not sent");
-                self.take_poll_answer(world, head.status, &body, claims);
+                let asked = poller.asked.take().expect("an answer to a poll that was not sent");
+                self.take_poll_answer(world, head.status, &body, asked);
                 if world.dice.chance(75) {
                     self.ask_again(world);
                 }
@@ -135,7 +159,7 @@ impl Client {
         }
     }
 
-    fn take_poll_answer(&mut self, world: &mut World, status: u16, body: &str, claims: Option<Claims>) {
+    fn take_poll_answer(&mut self, world: &mut World, status: u16, body: &str, asked: Asked) {
         let index = self.index;
         world.note(|| format!("client {index} < poll {status} {body}"));
         if status != 200 {
@@ -153,7 +177,10 @@ impl Client {
         let poller = self.poller.as_mut().expect("ok because it has polled");
         poller.cursor = Some(text.to_owned());
         poller.has_caught_up = messages.is_empty();
-        let claims = claims.unwrap_or_default();
+        if messages.is_empty() && is_recovered {
+            asked.check_wait(world);
+        }
+        let claims = asked.claims.unwrap_or_default();
         let is_complete = self.check_names(world, &claims, &places, is_recovered);
         let answer = Answer { places, messages, is_complete, is_recovered };
         self.auditor.take_poll(&world.truth, world.now_ns(), &claims, &answer);

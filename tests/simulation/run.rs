@@ -12,6 +12,7 @@ use super::actions::{Honesty, SESSIONS};
 use super::audit::Kept;
 use super::client::Client;
 use super::connection::{Connection, Phase, Reading};
+use super::cursor;
 use super::dice::Dice;
 use super::errand::Errand;
 use super::figures::Figures;
@@ -19,10 +20,12 @@ use super::letter::Letter;
 use super::sim_net::{SimClock, SimNet};
 use super::tamper::{Defect, Tamper};
 use super::transcript::Transcript;
-use super::truth::Target;
+use super::truth::{Target, Truth};
 use super::world::World;
 
 const MS: u64 = 1_000_000;
+/// So much later than it should something may happen.
+const SLACK_NS: u64 = 20 * MS;
 /// As long as a ticket is valid.
 const DAY_NS: u64 = 86_400_000 * MS;
 /// Turns of a run: in each, one client does something.
@@ -94,8 +97,8 @@ impl Run {
             (0..users + users / 2).map(|index| Client::new(index, format!("user{}", index % users), kept)).collect();
         world.figures.clients = clients.len() as u64;
         world.figures.seeds = 1;
-        world.truth.names = SESSIONS.iter().map(ToString::to_string).collect();
-        world.truth.names.extend((0..users).map(|index| format!("@user{index}")));
+        let personal = (0..users).map(|index| format!("@user{index}"));
+        world.truth = Truth::of(SESSIONS.iter().map(ToString::to_string).chain(personal).collect());
         let (server, handle) = start(&mut world);
         let habits = habits(&mut dice);
         Self { world, server, handle, clients, letters: Vec::new(), errands: Vec::new(), habits }
@@ -251,6 +254,8 @@ impl Run {
     /// The server is asked to end. It goes on until everybody has gone or its time is over.
     fn shut_down(&mut self) {
         self.world.note(|| "the server is asked to end".to_owned());
+        let now_ns = self.world.now_ns();
+        self.world.ending_since_ns.get_or_insert(now_ns);
         self.handle.shutdown();
     }
 
@@ -258,6 +263,10 @@ impl Run {
     fn follow_up(&mut self) {
         self.world.note(|| "the server has ended".to_owned());
         self.world.figures.shutdowns += 1;
+        let asked_ns = self.world.ending_since_ns.expect("the server was asked to end");
+        let latest_ns = asked_ns + self.world.config.drain_ms * MS + SLACK_NS;
+        assert!(self.world.now_ns() <= latest_ns, "the server took too long to end");
+        assert!(self.server.delivery().tables.polls.is_empty(), "a poll still waits");
         self.world.network().close_all();
         self.replace_server();
     }
@@ -265,6 +274,8 @@ impl Run {
     fn replace_server(&mut self) {
         self.world.figures.restarts += 1;
         self.world.figures.add_server(self.server.delivery(), self.server.metrics());
+        self.world.truth.begin_server();
+        self.world.ending_since_ns = None;
         (self.server, self.handle) = start(&mut self.world);
     }
 
@@ -337,6 +348,10 @@ impl Run {
             let Some(connection) = &client.connection else {
                 continue; // it polls, or the server is full
             };
+            // Without positions nothing need come behind what history has fed last.
+            if let Some(source) = connection.source.as_ref().filter(|_| connection.wants_positions) {
+                client.auditor.check_last_cursor(&cursor::read(&source.last_id, &client.user));
+            }
             for name in client.auditor.joined() {
                 let head = client.auditor.head(truth, name);
                 client.auditor.check_up_to(truth, name, head);

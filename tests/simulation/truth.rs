@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use hashi::Priority;
-use hashi::tables::Tables;
+use hashi::tables::{SessionId, Tables};
 use serde_json::Value;
 
 use super::common::frame;
@@ -73,10 +73,22 @@ pub struct Truth {
     /// By name and epoch.
     lives: BTreeMap<(String, String), Life>,
     /// Names of sessions that clients use.
-    pub names: Vec<String>,
+    names: Vec<String>,
+    /// By name: the session and its head, when they were last looked at.
+    looks: Vec<Option<(SessionId, u64)>>,
 }
 
 impl Truth {
+    /// Clients use sessions of these names.
+    pub fn of(names: Vec<String>) -> Self {
+        Self { looks: vec![None; names.len()], names, ..Self::default() }
+    }
+
+    /// Another server has taken the place of the one before.
+    pub fn begin_server(&mut self) {
+        self.looks.fill(None);
+    }
+
     /// Takes a message down; its number.
     pub fn send(&mut self, message: Sent) -> usize {
         self.sent.push(message);
@@ -85,10 +97,15 @@ impl Truth {
 
     /// Looks at what the server has published since the last look.
     pub fn tap(&mut self, tables: &Tables, now_ns: u64) {
-        for name in self.names.clone() {
-            let Some(id) = tables.sessions.find(&name) else {
+        for index in 0..self.names.len() {
+            let Some(id) = tables.sessions.find(&self.names[index]) else {
                 continue;
             };
+            let seen = Some((id, tables.sessions.head(id)));
+            if std::mem::replace(&mut self.looks[index], seen) == seen {
+                continue;
+            }
+            let name = self.names[index].clone();
             let (epoch, head) = (tables.sessions.epoch(id), tables.sessions.head(id));
             let life = self.lives.entry((name.clone(), epoch.clone())).or_default();
             let tapped = std::mem::replace(&mut life.tapped, head);

@@ -27,6 +27,8 @@ pub struct World {
     pub coveted: BTreeSet<String>,
     /// Connections that nobody reads from any more.
     pub ghosts: Vec<LinkId>,
+    /// When the server was asked to end, if it was.
+    pub ending_since_ns: Option<u64>,
     /// Tickets that were asked for.
     pub tickets: u64,
 }
@@ -45,6 +47,7 @@ impl World {
             tamper,
             coveted: BTreeSet::new(),
             ghosts: Vec::new(),
+            ending_since_ns: None,
             tickets: 0,
         }
     }
