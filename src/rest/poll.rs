@@ -82,7 +82,9 @@ fn stands(services: &mut Services<'_>, listener: &Listener) -> Result<(Vec<Stand
         stands.push(Stand { session, seq });
     }
     // A session that was made may have taken the place of another one.
+    let asked = stands.len();
     stands.retain(|stand| delivery.tables.sessions.is_alive(stand.session));
+    recovered &= stands.len() == asked;
     Ok((stands, recovered))
 }
 

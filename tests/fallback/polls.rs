@@ -1,5 +1,6 @@
 //! Polls: at once, after a wait, from a stale cursor.
 
+use super::common::client::{Client, envelope};
 use super::common::http;
 use super::common::json;
 use super::common::server::TestServer;
@@ -131,6 +132,19 @@ fn what_has_expired_is_told() {
     publish(&server, "s1", "c", "normal");
     let answer = poll(&server, "user-1", &format!("sessionId=s1&cursor={next}"));
     assert_eq!((ids_of(&answer), json::boolean(&answer, "recovered")), (vec!["c".to_owned()], true));
+}
+
+/// Where there is no room for all sessions, the one that gives way to the reader's own is told as lost.
+#[test]
+fn a_session_that_gives_way_is_told() {
+    let server = TestServer::spawn_process(&[("HASHI_SESSIONS", "2")]);
+    let mut member = Client::connect(server.address, "member", "s1");
+    member.send(&envelope("l1", "hashi:leave", json!({"sessionId": "s1"})));
+    let left = member.receive_type("hashi:leave");
+    let epoch = json::string(&left, "payload.epoch");
+    let answer = poll(&server, "user-1", &format!("sessionId=s1&cursor=s1%3A{epoch}%3A0"));
+    assert!(!json::boolean(&answer, "recovered"), "{}", answer.encode());
+    assert!(json::string(&answer, "cursor").starts_with("~:"), "{}", answer.encode());
 }
 
 #[test]
