@@ -60,7 +60,9 @@ impl Client {
         let Some(connection) = &mut self.connection else {
             return;
         };
-        let mut payload = credentials(world, &self.user, connection.ticket.as_ref());
+        let ticket = connection.ticket.as_ref().filter(|_| world.dice.chance(70));
+        connection.bound_to = ticket.map(|ticket| ticket.session.clone());
+        let mut payload = credentials(world, &self.user, connection.bound_to.as_deref());
         let features = [("resume", connection.wants_positions), ("batch", connection.takes_arrays)];
         let wanted: Vec<&str> = features.iter().filter(|(_, is_wanted)| *is_wanted).map(|(name, _)| *name).collect();
         payload["features"] = wanted.into();
@@ -192,8 +194,8 @@ impl Client {
     pub fn ask_for_ticket(&mut self, world: &mut World) -> Errand {
         let session = world.dice.pick(&SESSIONS).to_owned();
         world.tickets += 1;
-        let (asked_ns, life, number) = (world.now_ns(), world.figures.restarts, world.tickets);
-        let ticket = Ticket { code: String::new(), session, asked_ns, life, number };
+        let (asked_ns, life) = (world.now_ns(), world.figures.restarts);
+        let ticket = Ticket { code: String::new(), session, asked_ns, life };
         let index = self.index;
         world.note(|| format!("client {index} asks for a ticket for {}", ticket.session));
         Errand::new(&mut world.shared.borrow_mut(), index, &self.user, ticket)
@@ -321,13 +323,11 @@ impl Client {
     }
 }
 
-/// Who it is and what session it wants to be in. A ticket is for one.
-fn credentials(world: &mut World, user: &str, ticket: Option<&Ticket>) -> Value {
-    let is_free = ticket.is_none() || world.dice.chance(30);
-    let mut payload = if is_free { json!({ "token": user }) } else { json!({}) };
+/// Who it is and what session it wants to be in. A ticket says both.
+fn credentials(world: &mut World, user: &str, bound_to: Option<&str>) -> Value {
+    let mut payload = if bound_to.is_some() { json!({}) } else { json!({ "token": user }) };
     if world.dice.chance(60) {
-        let wanted = ticket.filter(|_| !is_free).map(|ticket| ticket.session.clone());
-        payload["sessionId"] = wanted.unwrap_or_else(|| world.dice.pick(&SESSIONS).to_owned()).into();
+        payload["sessionId"] = bound_to.unwrap_or(world.dice.pick(&SESSIONS)).into();
     }
     payload
 }

@@ -219,8 +219,8 @@ impl Client {
         if !is_first {
             return; // the answer to a refreshed token repeats what is known
         }
-        if let Some(ticket) = connection.ticket.as_ref().filter(|_| connection.socket.is_stream()) {
-            assert_eq!(payload["sessionId"], *ticket.session);
+        if let Some(session) = &connection.bound_to {
+            assert_eq!(payload["sessionId"], **session);
         }
         let id = text_of(&payload["connectionId"]);
         connection.phase = Phase::Open;
@@ -257,7 +257,8 @@ impl Client {
             return;
         };
         let positions = payload["positions"].as_array().expect("a welcome has positions");
-        for name in old.sessions {
+        let bound_to = self.connection().bound_to.clone();
+        for name in old.sessions.into_iter().filter(|name| bound_to.as_ref().is_none_or(|only| only == name)) {
             let is_in =
                 positions.iter().any(|position| position["sessionId"] == *name && position["epoch"].is_string());
             assert!(is_in, "client {} was in {name} and is not after a take-over: {payload}", self.index);
@@ -266,6 +267,8 @@ impl Client {
     }
 
     fn begin(&mut self, world: &mut World, name: &str, entry: &Entry, claim: Option<&Claim>) {
+        let is_free = self.connection().bound_to.as_ref().is_none_or(|only| only == name);
+        assert!(is_free || name == cursor::personal(&self.user), "a ticket was for another session than {name}");
         let now_ns = world.now_ns();
         if self.auditor.join(&world.truth, now_ns, name, entry, claim) {
             self.places.entry(name.to_owned()).or_default().start(&entry.epoch, entry.seq);
@@ -358,6 +361,7 @@ impl Client {
     fn take_error(&mut self, envelope: &Value) {
         let code = text_of(&envelope["payload"]["code"]);
         match self.answered(envelope) {
+            _ if code == "session_forbidden" => assert!(self.connection().bound_to.is_some(), "{envelope}"),
             Some(Request::Publish { .. }) => {
                 assert!(matches!(&*code, "forbidden" | "not_found" | "overloaded"), "{code} for a message");
             }

@@ -82,6 +82,8 @@ pub struct Connection {
     pub takes_arrays: bool,
     /// The ticket that it came with.
     pub ticket: Option<Ticket>,
+    /// The only session that it may be in, besides the personal one, and publish to.
+    pub bound_to: Option<String>,
     /// What a stream was asked for by.
     pub source: Option<Source>,
     /// Its public id, once it is known.
@@ -108,6 +110,7 @@ impl Connection {
             wants_positions: false,
             takes_arrays: false,
             ticket: None,
+            bound_to: None,
             source: None,
             id: None,
             claims: Vec::new(),

@@ -14,8 +14,8 @@ use super::world::World;
 
 /// A ticket is valid so long if it is not used (docs/PROTOCOL.md, "Tickets").
 const TICKET_OPEN_NS: u64 = 60_000_000_000;
-/// So many newer ones of its user make it void.
-const TICKETS_PER_USER: u64 = 16;
+/// None is given up before so many were made.
+const TICKETS_KEPT: u64 = 16;
 /// A target that names more would be too long.
 const PLACES_MAX: usize = 8;
 
@@ -30,17 +30,16 @@ pub enum Door {
 pub struct Ticket {
     pub code: String,
     pub session: String,
-    /// When it was asked for, of which server, and how many had been asked for then.
+    /// When it was asked for, and of which server.
     pub asked_ns: u64,
     pub life: u64,
-    pub number: u64,
 }
 
 impl Ticket {
     /// Whether the server must take it.
     pub fn is_surely_valid(&self, world: &World) -> bool {
         let is_young = world.now_ns() < self.asked_ns + TICKET_OPEN_NS;
-        is_young && self.life == world.figures.restarts && world.tickets < self.number + TICKETS_PER_USER
+        is_young && self.life == world.figures.restarts && world.tickets <= TICKETS_KEPT
     }
 }
 
@@ -102,6 +101,7 @@ impl Client {
         connection.inheritance = inheritance;
         let (index, target, last_id) = (self.index, &source.target, &source.last_id);
         world.note(|| format!("client {index} listens, link {link}: {target} after {last_id:?}"));
+        connection.bound_to = source.ticket.as_ref().map(|ticket| ticket.session.clone());
         connection.ticket.clone_from(&source.ticket);
         connection.source = Some(source);
         self.connection = Some(connection);

@@ -67,7 +67,10 @@ impl Auditor {
             truth.life(name, &now.epoch).is_some_and(|life| !life.expired(truth, from, now.seq, now_ns).is_empty())
         });
         let count = |step| steps.iter().filter(|&&other| other == step).count();
-        let is_excused = has_expired || count(Progress::Stale) > 0 || !answer.is_complete;
+        // It may have lost what came while it waited.
+        let has_waited = |(name, now): &(String, Claim)| claim_of(name).is_none() && now.seq > 0;
+        let has_lost = has_expired || answer.places.iter().any(has_waited);
+        let is_excused = has_lost || count(Progress::Stale) > 0 || !answer.is_complete;
         let doubtful = count(Progress::Doubtful);
         assert!(answer.is_recovered || is_excused || doubtful > 0, "a poll was told of a loss, and nothing was lost");
         assert!(!answer.is_recovered || count(Progress::Stale) == 0, "a false claim of recovery");

@@ -275,7 +275,7 @@ impl Run {
         self.world.figures.restarts += 1;
         self.world.figures.add_server(self.server.delivery(), self.server.metrics());
         self.world.truth.begin_server();
-        self.world.ending_since_ns = None;
+        (self.world.ending_since_ns, self.world.tickets) = (None, 0);
         (self.server, self.handle) = start(&mut self.world);
     }
 

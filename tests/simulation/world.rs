@@ -29,7 +29,7 @@ pub struct World {
     pub ghosts: Vec<LinkId>,
     /// When the server was asked to end, if it was.
     pub ending_since_ns: Option<u64>,
-    /// Tickets that were asked for.
+    /// Tickets that this server was asked for.
     pub tickets: u64,
 }
 
@@ -60,7 +60,8 @@ impl World {
     /// Whether the server must still know a connection that ended like this: its tables have room for all that end, it was
     /// not long ago, and nobody else has taken it over.
     pub fn surely_remembers(&self, old: &Farewell) -> bool {
-        let is_young = self.now_ns() - old.at_ns < self.config.message_expiry_ms * 1_000_000;
+        // The server counts in whole milliseconds.
+        let is_young = self.now_ns() - old.at_ns < (self.config.message_expiry_ms - 1) * 1_000_000;
         let is_roomy = self.keeps_sessions() && self.config.max_connections > 20;
         is_young && is_roomy && old.life == self.figures.restarts && !self.coveted.contains(&old.id)
     }
