@@ -78,7 +78,10 @@ fn check_all(seeds: impl Iterator<Item = u64>) -> (Figures, Vec<u64>) {
     for seed in seeds {
         match catch_unwind(|| run(seed, Transcript::Silent, None)) {
             Ok(more) => figures += more,
-            Err(_) => failed.push(seed),
+            Err(_) => {
+                println!("seed {seed} fails");
+                failed.push(seed);
+            }
         }
     }
     (figures, failed)
