@@ -3,6 +3,8 @@
 
 mod common;
 
+#[path = "delivery/answers.rs"]
+mod answers;
 #[path = "delivery/batch.rs"]
 mod batch;
 #[path = "delivery/conflation.rs"]

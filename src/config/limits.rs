@@ -195,8 +195,12 @@ pub const UNAUTHENTICATED_GRACE_MS: u64 = 1_000;
 /// Answers of an echo or HTTP row that wait to be written, in bytes, before reading pauses.
 pub const UNREAD_ANSWERS_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Answers of a message connection that wait to be written before reading from it pauses.
+/// Answers of a message connection that wait to be written before reading from it pauses, and the share of its queue that
+/// they may take, in percent: what a client asks for must not bring it over `WEBSOCKET_MESSAGE_QUEUE_SIZE`. The rest is for
+/// what one message more brings, and for what others publish.
 pub const UNREAD_ANSWERS_MAX: usize = 256;
+/// See [`UNREAD_ANSWERS_MAX`].
+pub const UNREAD_ANSWERS_PERCENT: usize = 75;
 
 /// Messages of one connection that wait for its handler.
 pub const MAILBOX_MAX: usize = 32;

@@ -10,7 +10,7 @@ use super::{Core, Reactor};
 use crate::config::limits::{
     BATCH_BYTES, DRAIN_BYTES_PER_TICK, DRAIN_LOW_WRITES_MIN, DRAIN_NORMAL_BYTES_MIN, DRAIN_NORMAL_WRITES_MIN,
     DRAIN_WRITES_PER_TICK, GATHER_BYTES_MAX, KEEP_ALIVE_MS, PIPELINE_MAX, UNREAD_ANSWERS_BYTES_MAX, UNREAD_ANSWERS_MAX,
-    VAIN_VISITS_PER_LIST, WRITEV_SLICES_MAX,
+    UNREAD_ANSWERS_PERCENT, VAIN_VISITS_PER_LIST, WRITEV_SLICES_MAX,
 };
 use crate::message::Priority;
 use crate::tables::batch::Batch;
@@ -289,11 +289,13 @@ impl Core {
     }
 
     /// Whether so much waits to be written to the row that reading from it pauses: what it asks for must not grow without
-    /// bound. Answers travel as `high`, so what others publish to a message connection does not count.
+    /// bound, nor make it a slow consumer. Answers travel as `high`, so `normal` and `low` that others publish to a message
+    /// connection do not count.
     pub(super) fn has_unread_answers(&self, slot: u32) -> bool {
+        let answers_max = UNREAD_ANSWERS_MAX.min(self.config.queue_messages as usize * UNREAD_ANSWERS_PERCENT / 100);
         let (tables, outputs) = (&self.delivery.tables, &self.delivery.tables.outputs);
         match tables.connections.state(slot) {
-            State::Joining | State::Open => outputs.ring_len(slot, Priority::High) > UNREAD_ANSWERS_MAX,
+            State::Joining | State::Open => outputs.ring_len(slot, Priority::High) > answers_max,
             State::Http if tables.connections.profile(slot).pending_answers >= PIPELINE_MAX => true,
             _ => outputs.queued_bytes(slot) > UNREAD_ANSWERS_BYTES_MAX,
         }
