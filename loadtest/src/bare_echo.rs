@@ -13,8 +13,9 @@ use socket2::{Domain, Socket, Type};
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use crate::envelope::contains;
-use crate::frame::{self, Frame, READ_CHUNK, ReadBuffer, Sender};
+use crate::frame::{self, Frame, ReadBuffer, Sender};
 use crate::handshake;
+use crate::limits::{HEAD_BYTES_MAX, READ_CHUNK_BYTES};
 
 const LISTENER: Token = Token(usize::MAX);
 const BACKLOG: i32 = 4096;
@@ -141,7 +142,7 @@ impl Row {
             let used = self.echo(buffer.filled(), out)?;
             self.tail.extend_from_slice(&buffer.filled()[used..]);
             self.write(out)?;
-            if read < READ_CHUNK && !closing {
+            if read < READ_CHUNK_BYTES && !closing {
                 return Ok(());
             }
         }
@@ -154,7 +155,7 @@ impl Row {
         if self.stage == Stage::Upgrade {
             match handshake::head_length(bytes) {
                 Some(length) => used = length,
-                None if bytes.len() > handshake::MAX_HEAD => return Err(Bad),
+                None if bytes.len() > HEAD_BYTES_MAX => return Err(Bad),
                 None => return Ok(0),
             }
             out.extend_from_slice(handshake::response(&bytes[..used]).ok_or(Bad)?.as_bytes());

@@ -10,11 +10,9 @@ use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::error::ConnectionError;
-use crate::frame::{READ_CHUNK, ReadBuffer};
+use crate::frame::ReadBuffer;
+use crate::limits::{READ_CHUNK_BYTES, SLOW_RECEIVE_BYTES};
 use crate::scenarios::{Identity, Role};
-
-/// The receive buffer of a slow connection, in bytes: some ten messages.
-const SMALL_RECEIVE_BUFFER: usize = 4096;
 
 /// Where a connection stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,7 +144,7 @@ impl Connection {
         loop {
             return match buffer.fill(&mut self.tail, socket) {
                 Ok(0) => Ok(ReadOutcome::End),
-                Ok(read) => Ok(ReadOutcome::Bytes { drained: read < READ_CHUNK }),
+                Ok(read) => Ok(ReadOutcome::Bytes { drained: read < READ_CHUNK_BYTES }),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(ReadOutcome::Nothing),
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => Err(ConnectionError::Io(error)),
@@ -222,7 +220,7 @@ fn connect(address: SocketAddr, role: Role) -> io::Result<TcpStream> {
     }
     // The buffer's size must be known before the handshake, in which the window's scale is fixed.
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_recv_buffer_size(SMALL_RECEIVE_BUFFER)?;
+    socket.set_recv_buffer_size(SLOW_RECEIVE_BYTES)?;
     socket.set_nonblocking(true)?;
     match socket.connect(&address.into()) {
         Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),

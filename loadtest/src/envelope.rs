@@ -11,6 +11,7 @@ use tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use crate::frame::{self, MaskKeys};
 use crate::http::{self, Request};
+use crate::limits::PAYLOAD_BYTES_MAX;
 use crate::wording::{Keying, Priority, Wording};
 
 /// The smallest envelope: every stamp fits into it, worded plainly.
@@ -40,7 +41,7 @@ pub struct Composer {
 impl Composer {
     /// `run` makes ids unique among the runs against one server; `bytes` is the length of each envelope.
     pub fn new(run: &str, bytes: usize) -> Self {
-        assert!((MIN_BYTES..=frame::MAX_PAYLOAD).contains(&bytes) && run.len() <= 8);
+        assert!((MIN_BYTES..=PAYLOAD_BYTES_MAX).contains(&bytes) && run.len() <= 8);
         Self { run: run.into(), bytes, pad: vec![b'x'; bytes], keys: MaskKeys::new(bytes as u32), around: [b"", b""] }
     }
 

@@ -10,12 +10,10 @@ use std::ops::Range;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 
-/// The longest payload that is accepted.
-pub const MAX_PAYLOAD: usize = 1 << 20;
+use crate::limits::{PAYLOAD_BYTES_MAX, READ_CHUNK_BYTES};
+
 /// The longest frame header: two bytes, eight of length, four of mask.
 const MAX_HEADER: usize = 14;
-/// What one `read` asks for: large enough for hundreds of messages, small enough for the second-level cache.
-pub const READ_CHUNK: usize = 64 * 1024;
 
 /// One whole frame within the bytes it was parsed from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +49,7 @@ impl fmt::Display for FrameError {
             Self::Opcode => write!(f, "unknown opcode"),
             Self::Masking => write!(f, "masked by a server, or not masked by a client"),
             Self::Fragmented => write!(f, "fragmented messages are not supported"),
-            Self::TooLong(length) => write!(f, "{length} bytes, more than {MAX_PAYLOAD}"),
+            Self::TooLong(length) => write!(f, "{length} bytes, more than {PAYLOAD_BYTES_MAX}"),
         }
     }
 }
@@ -66,7 +64,7 @@ pub fn parse_frame(bytes: &[u8], sender: Sender) -> Result<Option<Frame>, FrameE
     };
     check_header(&header, length, sender)?;
     let start = cursor.position() as usize;
-    // Cannot overflow: the length was checked against MAX_PAYLOAD.
+    // Cannot overflow: the length was checked against PAYLOAD_BYTES_MAX.
     let end = start + length as usize;
     if end > bytes.len() {
         return Ok(None);
@@ -84,7 +82,7 @@ fn check_header(header: &FrameHeader, length: u64, sender: Sender) -> Result<(),
     if !header.is_final || header.opcode == OpCode::Data(Data::Continue) {
         return Err(FrameError::Fragmented);
     }
-    if length > MAX_PAYLOAD as u64 {
+    if length > PAYLOAD_BYTES_MAX as u64 {
         return Err(FrameError::TooLong(length));
     }
     Ok(())
@@ -148,17 +146,17 @@ pub struct ReadBuffer {
 
 impl ReadBuffer {
     pub fn new() -> Self {
-        Self { bytes: vec![0; MAX_HEADER + MAX_PAYLOAD + READ_CHUNK], filled: 0 }
+        Self { bytes: vec![0; MAX_HEADER + PAYLOAD_BYTES_MAX + READ_CHUNK_BYTES], filled: 0 }
     }
 
     /// Moves `tail` to the front and reads once behind it. Returns the bytes read: 0 is the end of the stream, less
-    /// than [`READ_CHUNK`] means that the socket is drained.
+    /// than [`READ_CHUNK_BYTES`] means that the socket is drained.
     pub fn fill(&mut self, tail: &mut Vec<u8>, source: &mut impl Read) -> io::Result<usize> {
         let kept = tail.len();
         // A tail is shorter than one frame of the accepted size.
-        assert!(kept <= MAX_HEADER + MAX_PAYLOAD);
+        assert!(kept <= MAX_HEADER + PAYLOAD_BYTES_MAX);
         self.bytes[..kept].copy_from_slice(tail);
-        let read = source.read(&mut self.bytes[kept..kept + READ_CHUNK])?;
+        let read = source.read(&mut self.bytes[kept..kept + READ_CHUNK_BYTES])?;
         tail.clear();
         self.filled = kept + read;
         Ok(read)
@@ -228,11 +226,11 @@ mod tests {
 
     #[test]
     fn the_longest_frame_fits_and_a_longer_one_is_refused() {
-        let bytes = frames(&[MAX_PAYLOAD, 5], None);
-        assert_eq!(read_in_pieces(&bytes, &[], Sender::Server)[0].len(), MAX_PAYLOAD);
+        let bytes = frames(&[PAYLOAD_BYTES_MAX, 5], None);
+        assert_eq!(read_in_pieces(&bytes, &[], Sender::Server)[0].len(), PAYLOAD_BYTES_MAX);
         let mut long = Vec::new();
-        push_header(&mut long, TEXT, None, MAX_PAYLOAD + 1);
-        assert_eq!(parse_frame(&long, Sender::Server), Err(FrameError::TooLong(MAX_PAYLOAD as u64 + 1)));
+        push_header(&mut long, TEXT, None, PAYLOAD_BYTES_MAX + 1);
+        assert_eq!(parse_frame(&long, Sender::Server), Err(FrameError::TooLong(PAYLOAD_BYTES_MAX as u64 + 1)));
         let absurd = [0x81, 127, 255, 255, 255, 255, 255, 255, 255, 255];
         assert_eq!(parse_frame(&absurd, Sender::Server), Err(FrameError::TooLong(u64::MAX)));
     }

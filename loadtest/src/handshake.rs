@@ -5,8 +5,6 @@ use tungstenite::handshake::derive_accept_key;
 
 /// The subprotocol of the envelope protocol.
 pub const SUBPROTOCOL: &str = "hashi.v1";
-/// The longest head that is accepted.
-pub const MAX_HEAD: usize = 8 * 1024;
 
 /// The request of a client.
 pub fn request(host: &str, path: &str, key: &str, subprotocol: Option<&str>) -> String {

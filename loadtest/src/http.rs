@@ -2,11 +2,7 @@
 
 use std::io::Write;
 
-use crate::frame::MAX_PAYLOAD;
-use crate::handshake::MAX_HEAD;
-
-/// Header fields of an answer, at most.
-const MAX_FIELDS: usize = 32;
+use crate::limits::{FIELDS_MAX, HEAD_BYTES_MAX, PAYLOAD_BYTES_MAX};
 
 /// Which route publishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
@@ -55,11 +51,11 @@ pub struct Answer {
 
 /// Parses the answer at the start of `bytes`; `None` when it is not whole yet.
 pub fn parse_answer(bytes: &[u8]) -> Result<Option<Answer>, String> {
-    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
     let mut head = httparse::Response::new(&mut fields);
     let length = match head.parse(bytes) {
         Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) if bytes.len() > MAX_HEAD => return Err("an HTTP answer has no end".into()),
+        Ok(httparse::Status::Partial) if bytes.len() > HEAD_BYTES_MAX => return Err("an HTTP answer has no end".into()),
         Ok(httparse::Status::Partial) => return Ok(None),
         Err(error) => return Err(format!("an HTTP answer is malformed: {error}")),
     };
@@ -71,7 +67,7 @@ pub fn parse_answer(bytes: &[u8]) -> Result<Option<Answer>, String> {
 fn body_length(fields: &[httparse::Header]) -> Option<usize> {
     let field = fields.iter().find(|field| field.name.eq_ignore_ascii_case("content-length"))?;
     let length: usize = std::str::from_utf8(field.value).ok()?.parse().ok()?;
-    (length <= MAX_PAYLOAD).then_some(length)
+    (length <= PAYLOAD_BYTES_MAX).then_some(length)
 }
 
 #[cfg(test)]

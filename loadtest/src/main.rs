@@ -27,6 +27,7 @@ mod hdr;
 mod html;
 mod http;
 mod junit;
+mod limits;
 mod live;
 mod measure;
 mod meter;

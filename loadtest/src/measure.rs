@@ -4,13 +4,12 @@ use std::time::Instant;
 
 use hdrhistogram::Histogram;
 
+use crate::limits::LATENCY_NS_MAX;
 use crate::procfs::{self, Usage};
 use crate::report::Figures;
 
 /// Nanoseconds per second; all times of the harness are ns since its [`Clock`] started.
 pub const SECOND_NS: u64 = 1_000_000_000;
-/// Latencies above this are recorded as this.
-const MAX_LATENCY_NS: u64 = 60 * SECOND_NS;
 /// Bytes of a mebibyte.
 pub const MIB: f64 = (1 << 20) as f64;
 
@@ -97,7 +96,7 @@ pub struct Latency(Histogram<u64>);
 
 impl Latency {
     pub fn new() -> Self {
-        let histogram = Histogram::new_with_bounds(1, MAX_LATENCY_NS, 3);
+        let histogram = Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3);
         Self(histogram.expect("ok because the bounds are constants that it accepts"))
     }
 

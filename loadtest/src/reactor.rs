@@ -21,28 +21,15 @@ use crate::error::{ConnectionError, LoadError, Result};
 use crate::frame::{self, Frame, MaskKeys, ReadBuffer, Sender};
 use crate::handshake::{self, SUBPROTOCOL};
 use crate::http::{self, Request};
-use crate::measure::{Clock, SECOND_NS, Sample};
+use crate::limits::{
+    EVENTS, HEAD_BYTES_MAX, OPENS_IN_A_ROW, READS_IN_A_ROW, SHOWN_ERRORS, SPARE_BUFFERS, SPIN_NS, TIMEOUT_SCAN_NS,
+};
+use crate::measure::{Clock, Sample};
 use crate::meter::Interval;
 use crate::report::Report;
 use crate::scenarios::{Command, Identity, Role, Scenario};
 use crate::socket_io::{self, Packet};
 use crate::wording::Wording;
-
-/// Events taken from the poll at once.
-const EVENTS: usize = 128;
-/// Reads of one connection in a row, and connections opened in a row. A schedule is looked at after each such row: its
-/// messages must not wait for what the harness does for others.
-const READS_IN_A_ROW: usize = 4;
-const OPENS_IN_A_ROW: usize = 16;
-/// The poll rounds up to milliseconds; whatever is due sooner than this is waited for by polling without a timeout, so
-/// that a schedule is kept to microseconds. The harness is meant to have a processor of its own.
-const SPIN_NS: u64 = 2_000_000;
-/// How often connections are looked through for time-outs.
-const TIMEOUT_SCAN_NS: u64 = SECOND_NS / 4;
-/// `error` messages kept to be shown.
-const SHOWN_ERRORS: usize = 5;
-/// Write buffers kept for the next row that needs one.
-const SPARE_BUFFERS: usize = 64;
 
 /// What becomes of a step of one connection.
 type Outcome<T> = std::result::Result<T, ConnectionError>;
@@ -466,7 +453,7 @@ impl<S: Scenario> Reactor<S> {
 
     fn consume_head(&mut self, conn: usize, bytes: &[u8], now: u64) -> Outcome<Option<usize>> {
         let Some(length) = handshake::head_length(bytes) else {
-            if bytes.len() > handshake::MAX_HEAD {
+            if bytes.len() > HEAD_BYTES_MAX {
                 return Err(ConnectionError::Upgrade("the answer to the upgrade has no end".into()));
             }
             return Ok(None);

@@ -1,13 +1,10 @@
 //! What the server says about itself: its status once, its metrics each second. Over HTTP on the same listener, without a
 //! token, as it is allowed from loopback. It blocks, so it is not for the reactor's thread.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 use ureq::Agent;
 
-/// A server that does not answer in this time is not asked again.
-const TIMEOUT: Duration = Duration::from_millis(500);
+use crate::limits::STATUS_TIMEOUT;
 
 /// The metrics that are kept, with the name of the figure; of counters the growth per second.
 const METRICS: [(&str, &str, Kind); 10] = [
@@ -54,7 +51,7 @@ pub struct Inquirer {
 impl Inquirer {
     /// `host` is a name or address with a port.
     pub fn new(host: &str) -> Self {
-        let agent = Agent::new_with_config(Agent::config_builder().timeout_global(Some(TIMEOUT)).build());
+        let agent = Agent::new_with_config(Agent::config_builder().timeout_global(Some(STATUS_TIMEOUT)).build());
         Self { agent, base: format!("http://{host}"), answers: true, before: None }
     }
 

@@ -13,10 +13,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::limits::START_TIMEOUT;
 use crate::sys;
 
-/// How long a server may take until it listens. Half a second is usual for Node.
-const START_LIMIT: Duration = Duration::from_secs(20);
 /// How often a process is looked at that is waited for.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// Ports for servers: below those that Linux gives to clients (32768 and up), so that no client of an earlier run holds one.
@@ -58,7 +57,7 @@ impl Server {
     }
 
     fn wait_until_it_listens(&mut self) -> Result<(), String> {
-        let limit = Instant::now() + START_LIMIT;
+        let limit = Instant::now() + START_TIMEOUT;
         while Instant::now() < limit && self.is_running() {
             if read(&self.log).contains("listening on") {
                 return Ok(());

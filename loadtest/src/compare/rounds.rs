@@ -17,9 +17,7 @@ use super::plan::Plan;
 use super::process::{self, Server};
 use super::results::{Outcome, Results};
 use crate::error::{LoadError, Result};
-
-/// What a run may take besides its warm-up and its measured time: opening 15,000 connections, and waiting for what is under way.
-const REST_LIMIT: Duration = Duration::from_secs(120);
+use crate::limits::REST_TIMEOUT;
 
 /// How a comparison runs.
 #[derive(Debug)]
@@ -131,5 +129,5 @@ impl Drop for Bench {
 }
 
 fn limit(seconds: f64) -> Duration {
-    Duration::from_secs_f64(seconds) + REST_LIMIT
+    Duration::from_secs_f64(seconds) + REST_TIMEOUT
 }

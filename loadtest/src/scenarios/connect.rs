@@ -1,12 +1,10 @@
 //! `connect`: connect, authenticate and close, over and over; reports the rate and the time to the welcome.
 
 use super::{Command, Course, Identity, Plan, Scenario};
-use crate::measure::{SECOND_NS, Sample};
+use crate::limits::CONNECT_DRAIN_NS;
+use crate::measure::Sample;
 use crate::meter::Meter;
 use crate::report::Report;
-
-/// The run waits this long for the connections under way at its end.
-const DRAIN_NS: u64 = 5 * SECOND_NS;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -39,7 +37,7 @@ impl Connect {
 
     fn advance(&mut self, now: u64, out: &mut Vec<Command>) {
         if self.course.advance(now, out).is_none() {
-            self.stage = Stage::Draining(now + DRAIN_NS);
+            self.stage = Stage::Draining(now + CONNECT_DRAIN_NS);
         }
     }
 }

@@ -15,11 +15,12 @@
 
 use super::calibration::Calibration;
 use super::flights::Flights;
-use super::schedule::{Paced, SCHEDULE_BUDGET};
+use super::schedule::Paced;
 use super::stages::{Stage, Stages};
 use super::{Command, Identity, OpenLoop, Plan, Role, Scenario};
 use crate::check::{Check, Sent};
 use crate::envelope::{Gap, Stamp};
+use crate::limits::SCHEDULED_IN_A_ROW;
 use crate::measure::{Latency, Sample};
 use crate::meter::Meter;
 use crate::report::Report;
@@ -120,7 +121,7 @@ impl Mixed {
             self.publish_probe(self.high_turn % self.flooded, turn.sent_at, out);
             self.high_turn += 1;
         }
-        for _ in 0..SCHEDULE_BUDGET {
+        for _ in 0..SCHEDULED_IN_A_ROW {
             let Some(turn) = self.low.take(self.flights.under_way(), now) else {
                 return;
             };

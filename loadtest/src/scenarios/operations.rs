@@ -7,11 +7,12 @@
 //!
 //! Connections are numbered session by session, the services last. Publishers are numbered session by session, too.
 
-use super::schedule::{Paced, SCHEDULE_BUDGET, Turn};
+use super::schedule::{Paced, Turn};
 use super::stages::{Stage, Stages};
 use super::{Command, Identity, OpenLoop, Plan, Role, Scenario};
 use crate::check::{Check, Sent};
 use crate::envelope::{Gap, Stamp};
+use crate::limits::SCHEDULED_IN_A_ROW;
 use crate::measure::{Latency, SECOND_NS, Sample};
 use crate::meter::Meter;
 use crate::report::Report;
@@ -142,7 +143,7 @@ impl Operations {
     }
 
     fn publish_scheduled(&mut self, now: u64, out: &mut Vec<Command>) {
-        for _ in 0..SCHEDULE_BUDGET {
+        for _ in 0..SCHEDULED_IN_A_ROW {
             let Some(Turn { sent_at, lateness_ns }) = self.paced.take(self.under_way, now) else {
                 return;
             };

@@ -2,9 +2,6 @@
 
 use super::{OpenLoop, Ramp};
 
-/// Messages of a schedule sent at once, when it is behind: few enough that arrivals are still timed promptly.
-pub const SCHEDULE_BUDGET: usize = 1024;
-
 /// The messages of one stretch of time, by a ramp.
 #[derive(Debug, Clone, Copy)]
 struct Schedule {

@@ -6,12 +6,13 @@
 //! again when the measured time is over, so that the account of those that are still connected can balance.
 
 use super::flights::Flights;
-use super::schedule::{Paced, SCHEDULE_BUDGET, Turn};
+use super::schedule::{Paced, Turn};
 use super::stages::{Stage, Stages};
 use super::{Command, Identity, OpenLoop, Plan, Role, Scenario};
 use crate::check::{Check, Sent};
 use crate::envelope::{Gap, Stamp};
 use crate::error::ConnectionError;
+use crate::limits::SCHEDULED_IN_A_ROW;
 use crate::measure::Sample;
 use crate::meter::Meter;
 use crate::report::Report;
@@ -83,7 +84,7 @@ impl Slow {
     }
 
     fn publish_scheduled(&mut self, now: u64, out: &mut Vec<Command>) {
-        for _ in 0..SCHEDULE_BUDGET {
+        for _ in 0..SCHEDULED_IN_A_ROW {
             let Some(Turn { sent_at, lateness_ns }) = self.paced.take(self.flights.under_way(), now) else {
                 return;
             };

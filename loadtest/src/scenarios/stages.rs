@@ -3,16 +3,10 @@
 use std::ops::Range;
 
 use super::{Command, Course, Phase, Plan};
-use crate::measure::{SECOND_NS, Sample};
+use crate::limits::{DRAIN_NS, LINGER_NS, STALL_NS};
+use crate::measure::Sample;
 use crate::meter::Meter;
 use crate::report::Report;
-
-/// The run waits this long for what is under way at its end: a server that is behind a schedule has queued much.
-const DRAIN_NS: u64 = 60 * SECOND_NS;
-/// But only while something arrives at least this often.
-pub const STALL_NS: u64 = 5 * SECOND_NS;
-/// And then this long for what should not come, such as duplicates.
-const LINGER_NS: u64 = SECOND_NS / 20;
 
 /// Where a run stands. Messages are published in `Warmup` and `Measured`, which is entered once for each measured phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

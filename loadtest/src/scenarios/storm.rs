@@ -14,6 +14,7 @@ use super::{Command, Identity, OpenLoop, Scenario};
 use crate::check::{Check, Sent};
 use crate::envelope::{Gap, Stamp};
 use crate::error::ConnectionError;
+use crate::limits::{CUTS_IN_A_ROW, STORM_NS};
 use crate::measure::{Latency, SECOND_NS, Sample};
 use crate::meter::Meter;
 use crate::report::Report;
@@ -23,10 +24,6 @@ use crate::wording::Wording;
 const SESSION_SIZE: usize = 10;
 /// How long it is calm before each storm and after the last.
 const CALM_NS: u64 = SECOND_NS / 2;
-/// A storm that lasts longer has failed.
-const STORM_NS: u64 = 60 * SECOND_NS;
-/// Clients cut off in a row: few, because the messages of the one that stays must not wait for it.
-const CUTS_IN_A_ROW: usize = 16;
 /// A client that was refused waits so long.
 const RETRY_NS: u64 = SECOND_NS / 10;
 /// Messages per second of the connection that stays.

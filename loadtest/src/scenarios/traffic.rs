@@ -1,11 +1,12 @@
 //! `echo`, `raw-echo`, `fanout` and `rooms`: one machine, which differs by its [`Layout`] and its [`Plan`].
 
 use super::flights::Flights;
-use super::schedule::{Paced, SCHEDULE_BUDGET, Turn};
-use super::stages::{STALL_NS, Stage, Stages};
+use super::schedule::{Paced, Turn};
+use super::stages::{Stage, Stages};
 use super::{Command, Layout, Pace, Phase, Plan, Scenario};
 use crate::check::{Check, Sent};
 use crate::envelope::{Gap, Stamp};
+use crate::limits::{SCHEDULED_IN_A_ROW, STALL_NS};
 use crate::measure::{SECOND_NS, Sample};
 use crate::meter::Meter;
 use crate::report::Report;
@@ -110,7 +111,7 @@ impl Traffic {
     }
 
     fn publish_scheduled(&mut self, now: u64, out: &mut Vec<Command>) {
-        for _ in 0..SCHEDULE_BUDGET {
+        for _ in 0..SCHEDULED_IN_A_ROW {
             let Some(Turn { sent_at, lateness_ns }) = self.paced.take(self.flights.under_way(), now) else {
                 return;
             };

@@ -5,11 +5,9 @@ use serde::Deserialize;
 
 use super::{check_rate, nanoseconds, settings};
 use crate::error::Result;
+use crate::limits::UNDER_WAY_BYTES_MAX;
 use crate::scenarios::{OpenLoop, Pace, Phase, Ramp};
 use crate::threshold::Threshold;
-
-/// Bytes of messages that an open loop may have under way, as bound for `max_under_way`.
-const MOST_BYTES_UNDER_WAY: usize = 256 << 20;
 
 /// What is published, and how long; phases may say otherwise.
 #[derive(Debug, Args, Deserialize)]
@@ -54,7 +52,7 @@ defaults_of_the_command_line!(LoadArgs);
 impl LoadArgs {
     /// How many messages may be under way in an open loop.
     pub fn most_under_way(&self) -> usize {
-        self.max_under_way.min(MOST_BYTES_UNDER_WAY / self.bytes.max(1)).max(1)
+        self.max_under_way.min(UNDER_WAY_BYTES_MAX / self.bytes.max(1)).max(1)
     }
 }
 

@@ -31,15 +31,10 @@ pub use target::TargetArgs;
 
 use crate::envelope::{MIN_BYTES, MIN_WORDED_BYTES};
 use crate::error::{LoadError, Result};
-use crate::frame::MAX_PAYLOAD;
+use crate::limits::{PAYLOAD_BYTES_MAX, RATE_MAX, SECONDS_MAX};
 use crate::measure::SECOND_NS;
 use crate::scenarios::{OpenLoop, Pace, Plan};
 use crate::threshold::Threshold;
-
-/// The highest rate of a schedule.
-const MOST_PER_SECOND: f64 = 1e8;
-/// Longest phase, and longest time-out.
-const MOST_SECONDS: f64 = 86_400.0;
 
 /// One run.
 #[derive(Debug, Deserialize)]
@@ -135,8 +130,8 @@ impl Settings {
     }
 
     fn bytes_from(&self, least: usize) -> Result<usize> {
-        if !(least..=MAX_PAYLOAD).contains(&self.load.bytes) {
-            return settings(format!("bytes must be {least} to {MAX_PAYLOAD}"));
+        if !(least..=PAYLOAD_BYTES_MAX).contains(&self.load.bytes) {
+            return settings(format!("bytes must be {least} to {PAYLOAD_BYTES_MAX}"));
         }
         Ok(self.load.bytes)
     }
@@ -148,7 +143,7 @@ impl Settings {
 }
 
 fn check_rate(rate: f64) -> Result<f64> {
-    if !(rate > 0.0 && rate <= MOST_PER_SECOND) {
+    if !(rate > 0.0 && rate <= RATE_MAX) {
         return settings("a rate must be above 0, and at most 1e8");
     }
     Ok(rate)
@@ -159,8 +154,8 @@ fn settings<T>(text: impl Into<String>) -> Result<T> {
 }
 
 fn nanoseconds(name: &str, seconds: f64) -> Result<u64> {
-    if !(0.0..=MOST_SECONDS).contains(&seconds) {
-        return settings(format!("{name} must be 0 to {MOST_SECONDS}"));
+    if !(0.0..=SECONDS_MAX).contains(&seconds) {
+        return settings(format!("{name} must be 0 to {SECONDS_MAX}"));
     }
     Ok((seconds * SECOND_NS as f64) as u64)
 }

@@ -6,11 +6,9 @@ use serde::Deserialize;
 use super::{LoadArgs, check_rate, nanoseconds, settings};
 use crate::error::Result;
 use crate::http::Route;
+use crate::limits::{CONNECTIONS_MAX, LANES_MAX, OVERLOAD_MAX, RELOADS_MAX, ROUNDS_MAX};
 use crate::scenarios::{Flood, Layout, OperationsSize};
 use crate::wording::Keying;
-
-/// Pairs of receiver and publisher that are followed: about 24 bytes each.
-const MOST_LANES: usize = 20_000_000;
 
 /// The scenarios and their parameters.
 #[derive(Debug, Subcommand, Deserialize)]
@@ -161,7 +159,9 @@ impl MixedArgs {
     pub fn flood(&self, load: &LoadArgs) -> Result<Flood> {
         match load.rate {
             Some(rate) => Ok(Flood::Rate(check_rate(rate)?)),
-            None if !(self.overload > 0.0 && self.overload <= 100.0) => settings("overload must be above 0, to 100"),
+            None if !(self.overload > 0.0 && self.overload <= OVERLOAD_MAX) => {
+                settings(format!("overload must be above 0, to {OVERLOAD_MAX}"))
+            }
             None => Ok(Flood::Overload(self.overload)),
         }
     }
@@ -173,12 +173,12 @@ impl MixedArgs {
 
 impl OperationsArgs {
     pub fn size(&self) -> Result<OperationsSize> {
-        if !(0.0..=1e6).contains(&self.reloads) {
-            return settings("reloads must be 0 to 1000000");
+        if !(0.0..=RELOADS_MAX).contains(&self.reloads) {
+            return settings(format!("reloads must be 0 to {RELOADS_MAX}"));
         }
         let clients = check_connections(self.sessions.saturating_mul(self.members), self.sessions.max(1))?;
-        if !(1..=MOST_LANES / clients).contains(&self.at_once) {
-            return settings(format!("at_once must be 1 to {}", MOST_LANES / clients));
+        if !(1..=LANES_MAX / clients).contains(&self.at_once) {
+            return settings(format!("at_once must be 1 to {}", LANES_MAX / clients));
         }
         Ok(OperationsSize {
             sessions: self.sessions,
@@ -206,8 +206,8 @@ impl SlowArgs {
 
 impl StormArgs {
     pub fn rounds(&self) -> Result<usize> {
-        if !(1..=1000).contains(&self.rounds) {
-            return settings("rounds must be 1 to 1000");
+        if !(1..=ROUNDS_MAX).contains(&self.rounds) {
+            return settings(format!("rounds must be 1 to {ROUNDS_MAX}"));
         }
         Ok(self.rounds)
     }
@@ -219,8 +219,8 @@ impl StormArgs {
 
 /// Refuses counts of connections that cannot work.
 pub fn check_connections(count: usize, least: usize) -> Result<usize> {
-    if !(least..=1_000_000).contains(&count) {
-        return settings(format!("{count} connections: must be {least} to 1000000"));
+    if !(least..=CONNECTIONS_MAX).contains(&count) {
+        return settings(format!("{count} connections: must be {least} to {CONNECTIONS_MAX}"));
     }
     Ok(count)
 }
@@ -230,8 +230,8 @@ pub fn check_layout(layout: Layout) -> Result<Layout> {
     check_connections(layout.sessions, 1)?;
     check_connections(layout.members, 1)?;
     check_connections(layout.connections(), layout.sessions)?;
-    if layout.lane_count() > MOST_LANES {
-        return settings(format!("more than {MOST_LANES} pairs of receiver and publisher"));
+    if layout.lane_count() > LANES_MAX {
+        return settings(format!("more than {LANES_MAX} pairs of receiver and publisher"));
     }
     Ok(layout)
 }
