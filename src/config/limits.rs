@@ -134,6 +134,9 @@ pub const TICKETS_PER_USER_MAX: usize = 16;
 pub const IN_FLIGHT_MAX: usize = 128 * 1024;
 /// Those of one receiver: beyond it its oldest is given up, so that one that never confirms does not take the others' room.
 pub const IN_FLIGHT_PER_RECEIVER_MAX: usize = 1024;
+/// Those of one user's connections together, ended ones included: a sixteenth of all, so that it takes many users to fill the
+/// table.
+pub const IN_FLIGHT_PER_USER_MAX: usize = IN_FLIGHT_MAX / 16;
 /// The part of `HASHI_MEMORY_BYTES` that messages may take while copies of them are in flight, one over this: nothing evicts
 /// them. Beyond it reliable messages are refused, and all others are not.
 pub const IN_FLIGHT_MEMORY_SHARE: u64 = 4;
@@ -268,7 +271,8 @@ pub const CHECKED_TICKS: u64 = 64;
 /// Free buffers kept over all sizes, in bytes.
 pub const FREE_BYTES_KEPT: usize = 8 * 1024 * 1024;
 
-const _: () = assert!(IN_FLIGHT_PER_RECEIVER_MAX <= IN_FLIGHT_MAX);
+const _: () = assert!(IN_FLIGHT_PER_RECEIVER_MAX <= IN_FLIGHT_PER_USER_MAX);
+const _: () = assert!(IN_FLIGHT_PER_USER_MAX <= IN_FLIGHT_MAX);
 const _: () = assert!(BATCH_BYTES >= GATHER_BYTES_MAX);
 const _: () = assert!(BATCH_BYTES <= DRAIN_BYTES_PER_TICK);
 const _: () = assert!(TICKET_OPEN_MS <= TICKET_IDLE_MS && TICKET_IDLE_MS <= TICKET_LIFE_MS);

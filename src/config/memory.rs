@@ -30,8 +30,8 @@ pub const LISTED_SESSION_BYTES: u64 = 16;
 /// One edge between a connection and a session, seen from both sides.
 pub const MEMBERSHIP_BYTES: u64 = 32;
 
-/// One copy of a reliable message in flight: its row, three chains, a timer, and its shares of the rows of its message, its
-/// receiver and its label, as if it were the only one of each.
+/// One copy of a reliable message in flight: its row, four chains, a timer, and its shares of the rows of its message, its
+/// receiver, its user and its label, as if it were the only one of each.
 pub const IN_FLIGHT_BYTES: u64 = 512;
 
 /// One outcome: its row, the message's id, who is to be told.

@@ -24,7 +24,8 @@ impl Bench {
     pub(super) fn connect(&mut self, connection_id: u128) -> u32 {
         let features = Features { ack: true, ..Features::default() };
         let address = Address { ip: [0; 16], port: 1 };
-        let profile = Profile { features, ..Profile::new(connection_id, address, 0, 0) };
+        let personal = Some(self.delivery.open_session("@member").unwrap());
+        let profile = Profile { features, personal, ..Profile::new(connection_id, address, 0, 0) };
         let slot = self.delivery.tables.connections.insert(profile, 0).slot();
         self.delivery.tables.outputs.open(slot);
         self.delivery.tables.sessions.join(slot, self.session);
@@ -41,9 +42,10 @@ impl Bench {
     /// The row has written the last message that is queued for it.
     pub(super) fn write_last(&mut self, slot: u32) {
         let tables = &mut self.delivery.tables;
-        let receiver = (key_of(tables.connections.profile(slot).connection_id), slot);
+        let confirming = tables.connections.confirming(slot);
+        let receiver = key_of(tables.connections.profile(slot).connection_id);
         let message = tables.outputs.ring(slot, Priority::Normal).last().unwrap();
         let times = WriteTimes { now_ms: 0, expires_ms: 60_000 };
-        assert!(!tables.in_flight.note_written(message, receiver, true, times, &mut tables.messages));
+        assert!(!tables.in_flight.note_written(message, receiver, confirming, times, &mut tables.messages));
     }
 }

@@ -8,6 +8,7 @@ use crate::message::{Ack, Guarantee, ProtocolError};
 use crate::tables::connections::key_of;
 use crate::tables::dedup::{Identifier, Seen};
 use crate::tables::fingerprints::Label;
+use crate::tables::in_flight::Receiver;
 use crate::tables::outcomes::{Outcome, Verdict, Watcher};
 use crate::tables::{ConnId, Counts, MessageId, OutcomeId, Published, SessionId};
 
@@ -49,9 +50,8 @@ impl Delivery {
         publication: &Publication<'_>,
     ) -> Option<OutcomeId> {
         let tables = &mut self.tables;
-        let confirms = |slot: &&u32| tables.connections.profile(**slot).features.ack;
-        let key = |&slot: &u32| (key_of(tables.connections.profile(slot).connection_id), slot);
-        let receivers: Vec<(u64, u32)> = slots.iter().filter(confirms).map(key).collect();
+        let confirming = |&slot: &u32| tables.connections.confirming(slot);
+        let receivers: Vec<Receiver> = slots.iter().filter_map(confirming).collect();
         let unconfirmable = (slots.len() - receivers.len()) as u32;
         self.work += receivers.len() * WORK_PER_COPY;
         let description = *tables.messages.description(id);

@@ -28,7 +28,7 @@ use uuid::Builder;
 use crate::config::Config;
 use crate::config::limits::{
     DEBOUNCED_TOPICS_MAX, EVICTIONS_PER_TICK, HELD_BYTES_MAX, IN_FLIGHT_MAX, IN_FLIGHT_MEMORY_SHARE,
-    IN_FLIGHT_PER_RECEIVER_MAX, OUTCOMES_MAX, REMEMBERED_IDS_MAX,
+    IN_FLIGHT_PER_RECEIVER_MAX, IN_FLIGHT_PER_USER_MAX, OUTCOMES_MAX, REMEMBERED_IDS_MAX,
 };
 use crate::config::memory::TICKETS_PER_CONNECTION;
 use crate::message::timestamp::{TIMESTAMP_BYTES, TimestampText};
@@ -143,6 +143,7 @@ impl Delivery {
                     InFlightLimits {
                         copies: IN_FLIGHT_MAX,
                         copies_per_receiver: IN_FLIGHT_PER_RECEIVER_MAX,
+                        copies_per_user: IN_FLIGHT_PER_USER_MAX,
                         bytes: usize::try_from(config.memory_bytes / IN_FLIGHT_MEMORY_SHARE).unwrap_or(usize::MAX),
                         retries: config.retry_attempts,
                         timeout_ms: config.ack_timeout_ms,

@@ -171,8 +171,8 @@ impl Delivery {
     /// The row goes on for the connection of this key: what that has not confirmed is now its own. It is judged once the
     /// row's positions are known.
     pub fn adopt_in_flight(&mut self, slot: u32, key: u64) -> Vec<CopyKey> {
-        let receiver = self.receiver_of(slot);
-        self.tables.in_flight.adopt(key, receiver, slot)
+        let receiver = self.tables.connections.receiver(slot).expect("ok because only a user's row takes one over");
+        self.tables.in_flight.adopt(key, &receiver)
     }
 
     /// Goes on with what the row has taken over, now that it is known from where its client resumes. What has ended since

@@ -59,7 +59,9 @@ fn counters(o: Overview<'_>) -> Vec<Counter> {
         ("closedByServer", "hashi_closed_by_server_total", "WebSocket closes begun here.", m.closed_by_server),
         ("messagesIn", "hashi_messages_received_total", "Messages received over WebSocket.", m.messages_in),
         ("confirmed", "hashi_confirmed_total", "Copies of reliable messages that were confirmed.", f.confirmed),
-        ("givenUp", "hashi_given_up_total", "Copies of reliable messages that were given up.", f.expired),
+        ("givenUp", "hashi_given_up_total", "Copies of reliable messages that were given up.", f.given_up),
+        ("displaced", "hashi_displaced_total", "Those that gave way to newer ones at a limit.", f.displaced),
+        ("unheld", "hashi_unheld_total", "Copies that were not held because too many are in flight.", f.unheld),
         (
             "unconfirmable",
             "hashi_unconfirmable_total",

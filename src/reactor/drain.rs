@@ -198,11 +198,10 @@ impl<N: Net, C: Clock> Reactor<N, C> {
             let description = *messages.description(id);
             let Description { published_ns, label, .. } = description;
             if label != 0 {
-                let is_open = connections.state(slot).is_open();
-                let profile = connections.profile(slot);
-                let receiver = (key_of(profile.connection_id), slot);
+                let receiver = key_of(connections.profile(slot).connection_id);
+                let confirming = connections.confirming(slot).filter(|_| connections.state(slot).is_open());
                 let times = WriteTimes { now_ms, expires_ms: description.end_ms(life_ms) };
-                any_freed |= in_flight.note_written(id, receiver, is_open && profile.features.ack, times, messages);
+                any_freed |= in_flight.note_written(id, receiver, confirming, times, messages);
             }
             let released = messages.release_written(id);
             any_freed |= released.is_freed;

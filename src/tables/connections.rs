@@ -4,6 +4,7 @@ use hashbrown::HashTable;
 use rustc_hash::FxHashMap;
 use slab::Slab;
 
+use super::in_flight::Receiver;
 use super::{ConnId, SessionId};
 use crate::config::limits::{LINEAGE_MAX, PING_BURST};
 use crate::message::system::Features;
@@ -371,6 +372,17 @@ impl Connections {
     /// Who a row is.
     pub fn profile(&self, slot: u32) -> &Profile {
         &self.profiles[slot as usize]
+    }
+
+    /// The row as a receiver of reliable messages, if it is a user's connection.
+    pub fn receiver(&self, slot: u32) -> Option<Receiver> {
+        let profile = self.profile(slot);
+        profile.personal.map(|user| Receiver { key: key_of(profile.connection_id), user, slot })
+    }
+
+    /// The same if its client confirms.
+    pub fn confirming(&self, slot: u32) -> Option<Receiver> {
+        self.receiver(slot).filter(|_| self.profile(slot).features.ack)
     }
 
     /// Who a row is.

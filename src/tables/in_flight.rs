@@ -11,7 +11,7 @@
 
 mod index;
 
-pub use index::CopyKey;
+pub use index::{CopyKey, Receiver};
 
 use rustc_hash::FxHashMap;
 
@@ -29,6 +29,8 @@ pub struct InFlightLimits {
     pub copies: usize,
     /// Copies of one receiver. Beyond it the oldest is given up.
     pub copies_per_receiver: usize,
+    /// Copies of all receivers of one user. Beyond it the oldest is given up.
+    pub copies_per_user: usize,
     /// Bytes of the messages of which there are copies.
     pub bytes: usize,
     /// How often a copy is sent again.
@@ -90,7 +92,11 @@ pub struct InFlightTotals {
     /// Copies that were confirmed.
     pub confirmed: u64,
     /// Copies given up.
-    pub expired: u64,
+    pub given_up: u64,
+    /// Those of them that gave way to newer ones, at the limit of their receiver or its user.
+    pub displaced: u64,
+    /// Copies that were written and not held, because the table was full.
+    pub unheld: u64,
     /// Copies of reliable messages for receivers that do not confirm.
     pub unconfirmable: u64,
     /// Copies sent again.
@@ -144,30 +150,30 @@ impl InFlight {
         self.len() + copies <= self.limits.copies && self.index.bytes() < self.limits.bytes
     }
 
-    /// Holds a message for its receivers, each a key and a row. There must be room.
+    /// Holds a message for its receivers. There must be room.
     pub fn hold(
         &mut self,
         id: MessageId,
-        receivers: impl IntoIterator<Item = (u64, u32)>,
+        receivers: impl IntoIterator<Item = Receiver>,
         outcome: Option<OutcomeId>,
         expires_ms: u64,
         messages: &mut Messages,
     ) {
         for receiver in receivers {
             let message = self.track(id, outcome, expires_ms, messages);
-            self.index.insert(message, receiver, true);
-            self.give_way(receiver.0, messages);
+            self.index.insert(message, &receiver, true);
+            self.give_way(&receiver, messages);
         }
     }
 
-    /// A copy was completely written to a row. One that nobody has held yet, because it was fed from history, is held from
-    /// now on, if its receiver confirms. Returns whether a message was freed: one that gave way to it.
+    /// A copy was completely written to the row of `receiver`. One that nobody has held yet, because it was fed from history, is
+    /// held from now on for who is `confirming`. Returns whether a message was freed: one that gave way to it.
     #[must_use]
     pub fn note_written(
         &mut self,
         id: MessageId,
-        (receiver, slot): (u64, u32),
-        confirms: bool,
+        receiver: u64,
+        confirming: Option<Receiver>,
         times: WriteTimes,
         messages: &mut Messages,
     ) -> bool {
@@ -176,14 +182,18 @@ impl InFlight {
             self.begin_to_wait(copy, times.now_ms);
             return false;
         }
-        let is_waited_for = confirms && description.place.is_some() && times.expires_ms > times.now_ms;
-        if !is_waited_for || !self.has_room(1) {
+        let is_waited_for = description.place.is_some() && times.expires_ms > times.now_ms;
+        let Some(receiver) = confirming.filter(|_| is_waited_for) else {
+            return false;
+        };
+        if !self.has_room(1) {
+            self.totals.unheld += 1;
             return false;
         }
         let message = self.track(id, None, times.expires_ms, messages);
-        let copy = self.index.insert(message, (receiver, slot), false);
+        let copy = self.index.insert(message, &receiver, false);
         self.begin_to_wait(copy, times.now_ms);
-        self.give_way(receiver, messages)
+        self.give_way(&receiver, messages)
     }
 
     fn begin_to_wait(&mut self, copy: u32, now_ms: u64) {
@@ -262,11 +272,11 @@ impl InFlight {
         self.index.park(receiver);
     }
 
-    /// What waits for `old` is `new`'s, whose row is `slot`; in the order of publication.
-    pub fn adopt(&mut self, old: u64, new: u64, slot: u32) -> Vec<CopyKey> {
+    /// What waits for `old` is `new`'s; in the order of publication.
+    pub fn adopt(&mut self, old: u64, new: &Receiver) -> Vec<CopyKey> {
         let copies = self.copies_of(old);
         for &copy in &copies {
-            self.index.give(copy, new, slot);
+            self.index.give(copy, new);
         }
         copies.into_iter().map(|copy| self.index.key(copy)).collect()
     }
@@ -354,7 +364,7 @@ impl InFlight {
     pub const fn note(&mut self, verdict: Verdict, copies: u64) {
         *match verdict {
             Verdict::Confirmed => &mut self.totals.confirmed,
-            Verdict::Expired => &mut self.totals.expired,
+            Verdict::Expired => &mut self.totals.given_up,
             Verdict::Unconfirmable => &mut self.totals.unconfirmable,
         } += copies;
     }
@@ -427,11 +437,14 @@ impl InFlight {
         message
     }
 
-    /// Over the receiver's limit its oldest copy is given up. Returns whether a message was freed.
-    fn give_way(&mut self, receiver: u64, messages: &mut Messages) -> bool {
-        let (copies, oldest) = self.index.backlog(receiver);
-        let oldest = oldest.filter(|_| copies > self.limits.copies_per_receiver);
-        oldest.is_some_and(|oldest| self.end(oldest, Verdict::Expired, messages))
+    /// Over the limit of the receiver, or of its user, the oldest copy is given up. Returns whether a message was freed.
+    fn give_way(&mut self, receiver: &Receiver, messages: &mut Messages) -> bool {
+        let InFlightLimits { copies_per_receiver, copies_per_user, .. } = self.limits;
+        let Some(oldest) = self.index.oldest_beyond(receiver, copies_per_receiver, copies_per_user) else {
+            return false;
+        };
+        self.totals.displaced += 1;
+        self.end(oldest, Verdict::Expired, messages)
     }
 
     /// Adds the references that the table holds.
@@ -485,8 +498,10 @@ mod tests {
 
     impl Bench {
         fn new(retries: u32) -> Self {
+            let (copies_per_receiver, copies_per_user) = (3, 5);
+            let bytes = 1 << 20;
             let limits =
-                InFlightLimits { copies: 100, copies_per_receiver: 3, bytes: 1 << 20, retries, timeout_ms: 1000 };
+                InFlightLimits { copies: 100, copies_per_receiver, copies_per_user, bytes, retries, timeout_ms: 1000 };
             Self { table: InFlight::new(limits, 10), messages: Messages::new(1 << 20), now_ms: 0 }
         }
 
@@ -502,7 +517,7 @@ mod tests {
             let id = self.store(label, topic);
             let counts = Counts { matched: receivers.len() as u32, ..Counts::default() };
             let outcome = self.table.outcomes.open("m", None, counts);
-            let receivers: Vec<_> = receivers.iter().map(|&slot| (u64::from(slot), slot)).collect();
+            let receivers: Vec<_> = receivers.iter().copied().map(receiver).collect();
             if let Some(topic) = topic {
                 let _ = self.table.replace(Topic(topic), &mut self.messages);
             }
@@ -515,7 +530,8 @@ mod tests {
         /// Returns whether a message was freed.
         fn write(&mut self, id: MessageId, receiver: u32) -> bool {
             let times = WriteTimes { now_ms: self.now_ms, expires_ms: self.now_ms + LIFE_MS };
-            self.table.note_written(id, (u64::from(receiver), receiver), true, times, &mut self.messages)
+            let confirming = Some(self::receiver(receiver));
+            self.table.note_written(id, u64::from(receiver), confirming, times, &mut self.messages)
         }
 
         /// Moves time on; the labels of what is due by then.
@@ -529,6 +545,11 @@ mod tests {
         fn counts(&self, outcome: OutcomeId) -> Counts {
             self.table.outcomes.counts(outcome).unwrap()
         }
+    }
+
+    /// A row that is also its key. Ten of them are one user's.
+    fn receiver(slot: u32) -> Receiver {
+        Receiver { key: u64::from(slot), user: SessionId { slot: slot / 10, generation: 0 }, slot }
     }
 
     #[test]
@@ -547,7 +568,7 @@ mod tests {
         assert!(bench.expire_at(bench.now_ms + 8000 - 1).is_empty() && !bench.table.is_empty());
         assert!(bench.expire_at(bench.now_ms + 1 + 2 * WHEEL_TICK_MS).is_empty() && bench.table.is_empty());
         assert_eq!(bench.counts(outcome).expired, 1);
-        assert_eq!(bench.table.totals.expired, 1);
+        assert_eq!(bench.table.totals.given_up, 1);
         assert!(bench.messages.is_empty());
     }
 
@@ -580,6 +601,7 @@ mod tests {
     #[test]
     fn a_message_to_many_ends_copy_by_copy_and_none_of_them_is_sent_again() {
         let mut bench = Bench::new(3);
+        bench.table.limits.copies_per_user = 10;
         let (id, outcome) = bench.hold(1, None, &(0..50).collect::<Vec<_>>());
         let (other, _) = bench.hold(2, None, &[90]);
         for receiver in 0..50 {
@@ -627,6 +649,29 @@ mod tests {
         assert!(bench.table.has_room(97) && !bench.table.has_room(98));
     }
 
+    /// Connections that never confirm, living or parked, take the room of their own user and of nobody else.
+    #[test]
+    fn at_its_limit_a_user_s_oldest_gives_way() {
+        let mut bench = Bench::new(3);
+        let outcomes: Vec<_> = (1..=6).map(|slot| bench.hold(u64::from(slot), None, &[slot, 10]).1).collect();
+        bench.table.park(1);
+        bench.table.invariants(&bench.messages);
+        let expired: Vec<u32> = outcomes.iter().map(|&outcome| bench.counts(outcome).expired).collect();
+        assert_eq!(expired, [2, 1, 1, 0, 0, 0], "three of 10 alone, and the first of the six of one user");
+        assert_eq!((bench.table.totals.displaced, bench.table.len()), (4, 8));
+    }
+
+    #[test]
+    fn what_is_fed_to_a_full_table_is_written_and_counted() {
+        let mut bench = Bench::new(3);
+        bench.table.limits.copies = 1;
+        let (held, _) = bench.hold(1, None, &[1]);
+        let fed = bench.store(2, None);
+        assert!(!bench.write(fed, 1) && !bench.write(held, 1));
+        assert_eq!((bench.table.totals.unheld, bench.table.len()), (1, 1));
+        bench.messages.release(fed);
+    }
+
     /// Its id may be another message's from then on.
     #[test]
     fn a_message_that_is_freed_by_a_written_one_is_told_of() {
@@ -650,7 +695,7 @@ mod tests {
         bench.table.doubt(1, &bench.messages, |description| description.label == 8);
         bench.table.park(1);
         assert!(bench.expire_at(50_000).is_empty());
-        let keys = bench.table.adopt(1, 2, 20);
+        let keys = bench.table.adopt(1, &Receiver { slot: 20, ..receiver(2) });
         let due: Vec<_> = keys.into_iter().filter_map(|key| bench.table.find(key)).collect();
         let told: Vec<_> = due.iter().map(|due| (due.message, due.slot, due.is_written, due.is_doubtful)).collect();
         assert_eq!(told, [(id, 20, true, false), (queued, 20, false, true)]);
@@ -668,7 +713,7 @@ mod tests {
         let (id, outcome) = bench.hold(7, None, &[1]);
         bench.write(id, 1);
         bench.table.park(1);
-        let key = bench.table.adopt(1, 2, 20)[0];
+        let key = bench.table.adopt(1, &Receiver { slot: 20, ..receiver(2) })[0];
         assert_eq!(bench.table.confirm(2, 7, &mut bench.messages), 1);
         bench.hold(8, None, &[2]); // in the same place
         bench.table.begin_again(key, true);
@@ -688,7 +733,7 @@ mod tests {
         assert_eq!((bench.table.len(), bench.table.confirm(2, 7, &mut bench.messages)), (2, 1));
         assert_eq!(bench.counts(outcome).confirmed, 0);
         let times = WriteTimes { now_ms: 0, expires_ms: LIFE_MS };
-        assert!(!bench.table.note_written(id, (3, 3), false, times, &mut bench.messages));
+        assert!(!bench.table.note_written(id, 3, None, times, &mut bench.messages));
         assert_eq!(bench.table.len(), 1, "a receiver that does not confirm");
     }
 
@@ -731,7 +776,7 @@ mod tests {
         #[test]
         fn holds_what_a_plain_map_says(steps in prop::collection::vec(step(), 0..80)) {
             let mut bench = Bench::new(u32::MAX);
-            bench.table.limits.copies_per_receiver = usize::MAX;
+            (bench.table.limits.copies_per_receiver, bench.table.limits.copies_per_user) = (usize::MAX, usize::MAX);
             // By receiver and label: whether it was written, and when it ends.
             let mut model: BTreeMap<(u32, Label), (bool, u64)> = BTreeMap::new();
             let mut ids: Vec<MessageId> = Vec::new();
@@ -741,7 +786,7 @@ mod tests {
                         let label = ids.len() as u64 + 1;
                         let id = bench.store(label, None);
                         let end_ms = bench.now_ms + LIFE_MS;
-                        let keyed = receivers.iter().map(|&slot| (u64::from(slot), slot));
+                        let keyed = receivers.iter().copied().map(receiver);
                         bench.table.hold(id, keyed, None, end_ms, &mut bench.messages);
                         model.extend(receivers.iter().map(|&slot| ((slot, label), (false, end_ms))));
                         ids.push(id); // the test keeps its reference
@@ -762,7 +807,7 @@ mod tests {
                     }
                     Step::Take(old, new) if old != new && !model.keys().any(|(receiver, _)| *receiver == new) => {
                         bench.table.park(u64::from(old));
-                        bench.table.adopt(u64::from(old), u64::from(new), new);
+                        bench.table.adopt(u64::from(old), &self::receiver(new));
                         let moved = |(receiver, label)| (if receiver == old { new } else { receiver }, label);
                         model = model.into_iter().map(|(key, value)| (moved(key), value)).collect();
                     }

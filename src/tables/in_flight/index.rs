@@ -1,10 +1,12 @@
 //! The relations of copies: which there are, of which messages, for which receivers.
 //!
-//! A copy is in three chains: of its receiver, of its message, and of its receiver and label, by which a confirmation finds
-//! it. All of them are changed here and nowhere else. A message has a row as long as it has copies; messages, receivers and
-//! labels of which nothing is in flight have no entry.
+//! A copy is in four chains: of its receiver, of its receiver's user, of its message, and of its receiver and label, by which
+//! a confirmation finds it. All of them are changed here and nowhere else. A message has a row as long as it has copies;
+//! messages, receivers, users and labels of which nothing is in flight have no entry.
 //!
 //! Within the table a copy is named by its slot. What leaves the table has a [`CopyKey`].
+
+use std::hash::Hash;
 
 use rustc_hash::FxHashMap;
 use slab::Slab;
@@ -12,7 +14,7 @@ use slab::Slab;
 use crate::tables::chains::{Chain, Links};
 use crate::tables::fingerprints::Label;
 use crate::tables::messages::{Description, Topic};
-use crate::tables::{MessageId, Messages, OutcomeId};
+use crate::tables::{MessageId, Messages, OutcomeId, SessionId};
 
 /// A copy in the table. Once the copy has ended its key finds nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,11 +23,24 @@ pub struct CopyKey {
     generation: u32,
 }
 
+/// A connection that is to confirm.
+#[derive(Clone, Copy, Debug)]
+pub struct Receiver {
+    /// Its key.
+    pub key: u64,
+    /// The personal session of its user.
+    pub user: SessionId,
+    /// Its row.
+    pub slot: u32,
+}
+
 /// What is known of a copy.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Copy {
     /// The key of the receiver's connection.
     pub(super) receiver: u64,
+    /// The personal session of the receiver's user, who is the same for whoever takes the copy over.
+    user: SessionId,
     /// The row in `tracked`.
     pub(super) message: u32,
     /// How often it was written, but for a take-over, which sends it in the place of one that was lost.
@@ -52,9 +67,10 @@ pub(super) struct Tracked {
     copies: Chain,
 }
 
+/// What waits for a receiver.
 #[derive(Default)]
-struct Receiver {
-    /// Its row; none once that has ended.
+struct Waiting {
+    /// The receiver's row; none once that has ended.
     row: Option<u32>,
     copies: Chain,
 }
@@ -80,11 +96,13 @@ pub(super) struct Index {
     /// The newest message of each topic.
     by_topic: FxHashMap<Topic, u32>,
     /// By the key of a connection, which is random.
-    receivers: FxHashMap<u64, Receiver>,
+    receivers: FxHashMap<u64, Waiting>,
+    by_user: FxHashMap<SessionId, Chain>,
     /// Bytes of all messages here.
     bytes: usize,
     by_label: FxHashMap<(u64, Label), Chain>,
     receiver_links: Links,
+    user_links: Links,
     message_links: Links,
     label_links: Links,
 }
@@ -180,10 +198,12 @@ impl Index {
         self.receiver_links.iter(self.chain_of(receiver))
     }
 
-    /// How many copies a receiver has, and the oldest of them.
-    pub(super) fn backlog(&self, receiver: u64) -> (usize, Option<u32>) {
-        let chain = self.chain_of(receiver);
-        (chain.len(), chain.first())
+    /// The oldest copy of a receiver that has more than so many, else that of a user who has.
+    pub(super) fn oldest_beyond(&self, receiver: &Receiver, of_receiver: usize, of_user: usize) -> Option<u32> {
+        let own = self.chain_of(receiver.key);
+        let user_s = self.by_user.get(&receiver.user).copied().unwrap_or_default();
+        let first = |chain: Chain, most| chain.first().filter(|_| chain.len() > most);
+        first(own, of_receiver).or_else(|| first(user_s, of_user))
     }
 
     fn chain_of(&self, receiver: u64) -> Chain {
@@ -235,25 +255,35 @@ impl Index {
         is_freed
     }
 
-    /// Adds a copy for a receiver, whose row this is.
-    pub(super) fn insert(&mut self, message: u32, (receiver, row): (u64, u32), is_matched: bool) -> u32 {
-        let blank =
-            Copy { receiver, message, writes: 0, is_written: false, is_known: false, is_doubtful: false, is_matched };
-        let copy = self.copies.insert(blank) as u32;
+    /// Adds a copy.
+    pub(super) fn insert(&mut self, message: u32, receiver: &Receiver, is_matched: bool) -> u32 {
+        let &Receiver { key, user, slot } = receiver;
+        let copy = self.copies.insert(Copy {
+            receiver: key,
+            user,
+            message,
+            writes: 0,
+            is_written: false,
+            is_known: false,
+            is_doubtful: false,
+            is_matched,
+        }) as u32;
         if self.generations.len() <= copy as usize {
             self.generations.resize(copy as usize + 1, 0);
         }
         self.message_links.append(&mut self.tracked[message as usize].copies, copy);
-        self.link(copy, row);
+        self.user_links.append(self.by_user.entry(user).or_default(), copy);
+        self.link(copy, slot);
         copy
     }
 
     /// Takes a copy out, and with the last one its message.
     pub(super) fn remove(&mut self, copy: u32, messages: &mut Messages) -> Removed {
         self.unlink(copy);
-        let Copy { message, is_matched, .. } = self.copies.remove(copy as usize);
+        let Copy { message, user, is_matched, .. } = self.copies.remove(copy as usize);
         let generation = &mut self.generations[copy as usize];
         *generation = generation.wrapping_add(1);
+        take_from(&mut self.by_user, user, &mut self.user_links, copy);
         let tracked = &mut self.tracked[message as usize];
         self.message_links.remove(&mut tracked.copies, copy);
         let outcome = tracked.outcome.filter(|_| is_matched);
@@ -262,11 +292,11 @@ impl Index {
         Removed { outcome, untracked, is_freed }
     }
 
-    /// Gives a copy to another receiver, whose row this is.
-    pub(super) fn give(&mut self, copy: u32, receiver: u64, row: u32) {
+    /// Gives a copy to another receiver of the same user.
+    pub(super) fn give(&mut self, copy: u32, receiver: &Receiver) {
         self.unlink(copy);
-        self.copies[copy as usize].receiver = receiver;
-        self.link(copy, row);
+        self.copies[copy as usize].receiver = receiver.key;
+        self.link(copy, receiver.slot);
     }
 
     /// The receiver has no row any more.
@@ -285,18 +315,13 @@ impl Index {
     }
 
     fn unlink(&mut self, copy: u32) {
-        const LISTED: &str = "ok because a copy is in its chains";
         let (receiver, label) = (self.copy(copy).receiver, self.message_of(copy).label);
         let entry = self.receivers.get_mut(&receiver).expect(LISTED);
         self.receiver_links.remove(&mut entry.copies, copy);
         if entry.copies.is_empty() {
             self.receivers.remove(&receiver);
         }
-        let chain = self.by_label.get_mut(&(receiver, label)).expect(LISTED);
-        self.label_links.remove(chain, copy);
-        if chain.is_empty() {
-            self.by_label.remove(&(receiver, label));
-        }
+        take_from(&mut self.by_label, (receiver, label), &mut self.label_links, copy);
     }
 
     /// Adds the references that the table holds.
@@ -317,6 +342,8 @@ impl Index {
         assert_eq!(self.tracked.iter().map(|(_, row)| row.copies.len()).sum::<usize>(), len);
         assert_eq!(self.receivers.values().map(|entry| entry.copies.len()).sum::<usize>(), len);
         assert_eq!(self.by_label.values().map(Chain::len).sum::<usize>(), len);
+        assert_eq!(self.by_user.values().map(Chain::len).sum::<usize>(), len);
+        assert!(self.by_user.values().all(|chain| !chain.is_empty()));
         assert_eq!(self.by_message.len(), self.tracked.len());
         let ids = self.tracked.iter().flat_map(|(_, row)| [row.id].into_iter().chain(row.retry));
         assert_eq!(self.bytes, ids.map(|id| messages.frame(id).len()).sum::<usize>());
@@ -337,6 +364,17 @@ impl Index {
     }
 }
 
+const LISTED: &str = "ok because a copy is in its chains";
+
+/// Takes a copy out of its chain, and the chain out if that was all.
+fn take_from<K: Hash + Eq>(chains: &mut FxHashMap<K, Chain>, key: K, links: &mut Links, copy: u32) {
+    let chain = chains.get_mut(&key).expect(LISTED);
+    links.remove(chain, copy);
+    if chain.is_empty() {
+        chains.remove(&key);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -349,10 +387,11 @@ mod tests {
         let description = Description { label: 7, ..Description::plain(Priority::Normal, 0) };
         let id = messages.store(b"frame", description, 0).unwrap();
         let message = index.track(id, None, &mut messages);
-        let copies = [(1, 10), (2, 20)].map(|receiver| index.insert(message, receiver, true));
+        let receiver = |key, slot| Receiver { key, user: SessionId { slot: 1, generation: 0 }, slot };
+        let copies = [receiver(1, 10), receiver(2, 20)].map(|receiver| index.insert(message, &receiver, true));
         let keys = copies.map(|copy| index.key(copy));
         assert!(index.remove(copies[0], &mut messages).untracked.is_none());
-        let again = index.insert(message, (3, 30), true);
+        let again = index.insert(message, &receiver(3, 30), true);
         assert_eq!(again, copies[0], "the slot is used again");
         assert_eq!((index.slot(keys[0]), index.slot(keys[1])), (None, Some(copies[1])));
         index.invariants(&messages);
