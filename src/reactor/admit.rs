@@ -118,7 +118,8 @@ impl Core {
         identity: &Identity,
         request: &Authentication,
     ) -> Result<Admitted, ProtocolError> {
-        self.check_user_room(identity)?;
+        let old = request.resume.as_ref().and_then(|resume| resume.connection_id);
+        self.check_user_room(identity, old)?;
         let name = request.session_id.as_deref();
         let user = Principal { user_id: &identity.user_id, is_service: identity.is_service };
         if name.is_some_and(|name| !self.policy.may_join(user, name)) {
@@ -126,7 +127,6 @@ impl Core {
         }
         let personal = self.delivery.open_session(&format!("{PERSONAL_PREFIX}{}", identity.user_id))?;
         self.delivery.tables.sessions.join(slot, personal);
-        let old = request.resume.as_ref().and_then(|resume| resume.connection_id);
         let session = name.map(|name| self.open_named(slot, name, personal, old)).transpose()?;
         // From here on nothing may fail: what is taken over cannot be given back.
         self.open_row(slot, state, personal, identity.is_service, request);
@@ -137,11 +137,14 @@ impl Core {
         Ok(Admitted { session, in_flight })
     }
 
-    fn check_user_room(&self, identity: &Identity) -> Result<(), ProtocolError> {
+    /// The connection `old` that a client goes on for gives way, if it is still there.
+    fn check_user_room(&self, identity: &Identity, old: Option<u128>) -> Result<(), ProtocolError> {
         let sessions = &self.delivery.tables.sessions;
-        let personal = sessions.find(&format!("{PERSONAL_PREFIX}{}", identity.user_id));
-        let open = personal.map_or(0, |id| sessions.members(id).len());
-        if open >= self.policy.connections_per_user_max() {
+        let Some(personal) = sessions.find(&format!("{PERSONAL_PREFIX}{}", identity.user_id)) else {
+            return Ok(());
+        };
+        let gives_way = old.is_some_and(|connection_id| self.find_open(personal, connection_id).is_some());
+        if sessions.members(personal).len() - usize::from(gives_way) >= self.policy.connections_per_user_max() {
             return Err(ProtocolError::with_message(ErrorCode::RateLimited, "Too many connections of this user."));
         }
         Ok(())

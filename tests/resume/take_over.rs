@@ -2,10 +2,12 @@
 
 use super::common::client::Client;
 use super::common::flood::{counter, message, publish_all};
+use super::common::http;
 use super::common::json;
 use super::common::policy::Strict;
 use super::common::server::TestServer;
 use super::common::status;
+use super::common::tcp::Tcp;
 use super::common::wait::PATIENCE;
 use super::common::websocket::Event;
 use super::{SESSION, all_until, entry, epoch_of, position, publish, server};
@@ -197,6 +199,23 @@ fn fail_to_take_over(server: &TestServer, connection_id: &str, code: &str) {
     let answer = client.authenticate(json!({"token": "reader", "sessionId": "another", "resume": resume}));
     assert!(json::is(&answer, "payload.code", code), "{}", answer.encode());
     assert!(matches!(client.ws.next(), Event::Closed { .. }));
+}
+
+/// At the limit of connections of one user, the old one makes room for the one that goes on for it.
+#[test]
+fn a_connection_that_is_taken_over_needs_no_room() {
+    let server = Strict { per_user: 1, ..Strict::default() }.serve();
+    let first = Client::connect(server.address, "reader", SESSION);
+    let other = Client::connect(server.address, "other", SESSION);
+    let resume = json!({"connectionId": other.connection_id()});
+    let answer = Client::anonymous(server.address).authenticate(json!({"token": "reader", "resume": resume}));
+    assert!(json::is(&answer, "payload.code", "rate_limited"), "{}", answer.encode());
+    let mut second = take_over(&server, "reader", first.connection_id(), &[]);
+    assert_eq!(sessions_of(&second), [SESSION, "@reader"]);
+    let target = format!("/ws-api/events?connectionId={}", second.connection_id());
+    let mut stream = Tcp::connect(server.address);
+    stream.send(http::encode(server.address, "GET", &target, &[("Authorization", "Bearer reader")], b""));
+    assert_eq!(end_of(&mut second), (Some(4509), "taken_over".to_owned()));
 }
 
 struct Door {
