@@ -1,9 +1,12 @@
 //! Who may ask: hosts, origins and tokens.
 
+use std::borrow::Cow;
+
 use crate::auth::{Identity, Policy};
 use crate::config::{Config, is_loopback_host};
 use crate::message::{ErrorCode, ProtocolError};
 use crate::wire::http::{Head, HttpError, split_host_port};
+use crate::wire::query::Query;
 
 /// In development mode the `Host` must be loopback: a page elsewhere that resolves its own name to this machine (DNS
 /// rebinding) sends its own name.
@@ -58,6 +61,15 @@ pub fn authenticate(policy: &dyn Policy, head: &Head<'_>) -> Result<Identity, Pr
 /// Whether the request shows a token, good or bad.
 pub fn has_token(head: &Head<'_>) -> bool {
     head.header("Authorization").is_some()
+}
+
+/// The decoded value of a member of the query, if it is there.
+///
+/// # Errors
+/// `bad_message` if it came twice.
+pub fn member<'a>(query: Option<&'a str>, name: &'static str) -> Result<Option<Cow<'a, str>>, ProtocolError> {
+    const MESSAGE: &str = "This member of the query came twice.";
+    Query::new(query).get(name).map_err(|_| ProtocolError::bad_field(name, MESSAGE))
 }
 
 /// The one value of a header, if it is there.

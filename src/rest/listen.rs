@@ -12,7 +12,6 @@ use crate::tables::sessions::PERSONAL_PREFIX;
 use crate::tables::tickets::Bearer;
 use crate::wire::cursor::parse_cursor;
 use crate::wire::http::Head;
-use crate::wire::query::Query;
 
 const BAD_TICKET: ProtocolError =
     ProtocolError::with_message(ErrorCode::InvalidToken, "The ticket is unknown, or its time is over.")
@@ -20,7 +19,6 @@ const BAD_TICKET: ProtocolError =
 const BAD_CONNECTION: ProtocolError =
     ProtocolError::bad_field("connectionId", "connectionId must be 32 hexadecimal digits.");
 const BAD_CURSOR: &str = "This is not a cursor: session:epoch:seq, joined by commas.";
-const REPEATED: &str = "This member of the query came twice.";
 
 /// A client that wants to listen.
 #[derive(Debug, PartialEq, Eq)]
@@ -76,8 +74,8 @@ pub fn listener(services: &mut Services<'_>, head: &Head<'_>) -> Result<Listener
         let session_id = bound_session(&bearer, asked)?;
         (Identity { user_id: bearer.user_id, is_service: false }, Some(session_id), Some(code))
     };
-    let names = member(head, "features")?.unwrap_or_default();
-    let connection_id = member(head, "connectionId")?;
+    let names = access::member(head.query, "features")?.unwrap_or_default();
+    let connection_id = access::member(head.query, "connectionId")?;
     let connection_id = connection_id.map(|text| parse_connection_id(&text).ok_or(BAD_CONNECTION)).transpose()?;
     // Events are one message each: there is nothing to put into arrays.
     let features = Features { batch: false, ..Features::from_names(names.split(',')) };
@@ -91,7 +89,7 @@ pub fn listener(services: &mut Services<'_>, head: &Head<'_>) -> Result<Listener
 /// # Errors
 /// `bad_message` if it came twice, `invalid_token` for what cannot be one.
 pub fn ticket_of(head: &Head<'_>) -> Result<Option<u128>, ProtocolError> {
-    member(head, "ticket")?.map(|text| parse_connection_id(&text).ok_or(BAD_TICKET)).transpose()
+    access::member(head.query, "ticket")?.map(|text| parse_connection_id(&text).ok_or(BAD_TICKET)).transpose()
 }
 
 /// Checks that a ticket is valid, and does not use it.
@@ -123,7 +121,7 @@ pub fn bound_session(bearer: &Bearer, asked: Option<String>) -> Result<String, P
 }
 
 fn session_of(head: &Head<'_>) -> Result<Option<String>, ProtocolError> {
-    let name = member(head, "sessionId")?;
+    let name = access::member(head.query, "sessionId")?;
     name.map(|name| if is_session_name(&name) { Ok(name.into_owned()) } else { Err(BAD_SESSION) }).transpose()
 }
 
@@ -132,11 +130,7 @@ fn claims(head: &Head<'_>, personal: &str) -> Result<Option<Vec<(String, Claim)>
     let last = access::single(head, "Last-Event-ID")?.filter(|text| !text.is_empty());
     let (field, text) = match last {
         Some(text) => ("Last-Event-ID", Some(Cow::Borrowed(text))),
-        None => ("cursor", member(head, "cursor")?.filter(|text| !text.is_empty())),
+        None => ("cursor", access::member(head.query, "cursor")?.filter(|text| !text.is_empty())),
     };
     text.map(|text| parse_cursor(&text, personal).ok_or(ProtocolError::bad_field(field, BAD_CURSOR))).transpose()
-}
-
-fn member<'a>(head: &Head<'a>, name: &'static str) -> Result<Option<Cow<'a, str>>, ProtocolError> {
-    Query::new(head.query).get(name).map_err(|_| ProtocolError::bad_field(name, REPEATED))
 }

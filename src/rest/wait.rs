@@ -1,6 +1,6 @@
 //! `?wait=delivered`: a publishing whose answer says how the receivers have confirmed it.
 
-use super::Response;
+use super::{Response, access};
 use crate::config::limits::{OUTCOME_WAIT_MAX_MS, OUTCOME_WAIT_MS};
 use crate::delivery::{Delivery, Published};
 use crate::message::ProtocolError;
@@ -31,9 +31,9 @@ const ONLY_WITH_WAIT: ProtocolError = ProtocolError::bad_field("timeoutMs", "tim
 /// # Errors
 /// `bad_message` that names the parameter.
 pub fn parse_patience(query: Option<&str>) -> Result<Patience, ProtocolError> {
-    let wait = parameter(query, "wait");
-    let timeout = parameter(query, "timeoutMs");
-    match (wait, timeout) {
+    let wait = access::member(query, "wait")?;
+    let timeout = access::member(query, "timeoutMs")?;
+    match (wait.as_deref(), timeout) {
         (None, None) => Ok(None),
         (None, Some(_)) => Err(ONLY_WITH_WAIT),
         (Some("delivered"), None) => Ok(Some(OUTCOME_WAIT_MS)),
@@ -43,11 +43,6 @@ pub fn parse_patience(query: Option<&str>) -> Result<Patience, ProtocolError> {
         }
         (Some(_), _) => Err(BAD_WAIT),
     }
-}
-
-fn parameter<'a>(query: Option<&'a str>, wanted: &str) -> Option<&'a str> {
-    let pairs = query.unwrap_or("").split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    pairs.into_iter().find(|(name, _)| *name == wanted).map(|(_, value)| value)
 }
 
 /// Answers a publishing at once where its outcome is settled or nobody counts it; else the answer waits.
@@ -98,7 +93,10 @@ mod tests {
         for query in ["wait=delivered&timeoutMs=25001", "wait=delivered&timeoutMs=-1", "timeoutMs=5"] {
             assert_eq!(field(query), Some("timeoutMs"), "{query}");
         }
+        assert_eq!(parse_patience(Some("w%61it=delivered&timeoutMs=%35")), Ok(Some(5)));
         assert_eq!(field("wait"), Some("wait"));
+        assert_eq!(field("wait=delivered&wait=x"), Some("wait"));
+        assert_eq!(field("wait=delivered&timeoutMs=5&timeoutMs=5"), Some("timeoutMs"));
         assert_eq!(field("wait=published"), Some("wait"));
     }
 }
