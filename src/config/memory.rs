@@ -73,8 +73,8 @@ pub const TICKET_BYTES: u64 = 1024;
 /// Tickets for one connection.
 pub const TICKETS_PER_CONNECTION: u64 = 2;
 
-/// One waiting poll: its page's origin, where it stands, its entries in the index.
-pub const POLL_BYTES: u64 = 8192;
+/// One request that waits for a message or an outcome: its page's origin, where it stands, its entries in the index.
+pub const WAITING_REQUEST_BYTES: u64 = 8192;
 
 /// Threads besides the workers: the loop and signals.
 pub const OTHER_THREADS: u64 = 2;
@@ -104,7 +104,7 @@ pub fn worst_case_memory(config: &Config) -> Vec<(String, u64)> {
         parser(config),
         event_text(config),
         tickets(config),
-        polls(config),
+        waiting_requests(rows),
         ("shared buffers of the loop".to_owned(), SHARED_BUFFERS_BYTES),
         stacks(config),
     ]
@@ -194,9 +194,9 @@ fn tickets(config: &Config) -> (String, u64) {
     (format!("tickets: {sum}"), u64::from(config.max_connections) * TICKETS_PER_CONNECTION * TICKET_BYTES)
 }
 
-fn polls(config: &Config) -> (String, u64) {
-    let sum = format!("{} x {POLL_BYTES}", config.max_connections);
-    (format!("waiting polls: {sum}"), u64::from(config.max_connections) * POLL_BYTES)
+/// A row has one at most.
+fn waiting_requests(rows: u64) -> (String, u64) {
+    (format!("waiting requests: {rows} sockets x {WAITING_REQUEST_BYTES}"), rows * WAITING_REQUEST_BYTES)
 }
 
 fn stacks(config: &Config) -> (String, u64) {
@@ -230,7 +230,7 @@ mod tests {
             (1 << 20) * 32,
             (1 << 20) * 7,
             100 * 2 * 1024,
-            100 * 8192,
+            164 * 8192,
             1 << 20,
             (4 * 2 + 2) * (2 << 20),
         ];

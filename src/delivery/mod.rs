@@ -40,7 +40,7 @@ use crate::tables::in_flight::InFlightLimits;
 use crate::tables::owed::Reason;
 use crate::tables::{
     Connections, Dedup, Departed, Fingerprints, History, InFlight, Messages, Outputs, Polls, SessionId, Sessions,
-    Tables, Tickets, Wheel,
+    Tables, Tickets, Waits, Wheel,
 };
 
 /// The time of a tick, read once.
@@ -138,6 +138,7 @@ impl Delivery {
                 }),
                 held: Held::new(HeldLimits { windows: DEBOUNCED_TOPICS_MAX, bytes: HELD_BYTES_MAX }),
                 polls: Polls::default(),
+                waits: Waits::default(),
                 tickets: Tickets::new(config.max_connections as usize * TICKETS_PER_CONNECTION as usize, hash_seed),
                 in_flight: InFlight::new(
                     InFlightLimits {

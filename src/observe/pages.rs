@@ -166,6 +166,7 @@ fn figures(o: Overview<'_>) -> Value {
         "confirmation": {
             "inFlight": tables.in_flight.len(),
             "outcomes": tables.in_flight.outcomes.len(),
+            "waitingRequests": tables.waits.len(),
             "rememberedIds": tables.dedup.len(),
         },
         "commandsWaiting": o.commands_waiting,
@@ -285,6 +286,7 @@ fn gauges(out: &mut String, o: Overview<'_>) {
         ("hashi_tickets", "Tickets that may be used.", tables.tickets.len()),
         ("hashi_in_flight", "Copies of reliable messages that are not confirmed.", tables.in_flight.len()),
         ("hashi_outcomes", "Messages whose confirmations are counted.", tables.in_flight.outcomes.len()),
+        ("hashi_waiting_requests", "Requests that wait for confirmations.", tables.waits.len()),
         ("hashi_remembered_ids", "Ids that are remembered.", tables.dedup.len()),
         ("hashi_stored_messages", "Messages stored.", tables.messages.len()),
         ("hashi_stored_bytes", "Bytes of stored messages.", tables.messages.used_bytes()),

@@ -71,7 +71,7 @@ impl Core {
 
     /// The row leaves its sessions, and nothing waits for it any more. Its client may go on with another connection.
     fn depart(&mut self, slot: u32) {
-        self.cancel_waiting(slot);
+        self.leave_outcome(slot);
         let now_ms = self.now_ms();
         let tables = &mut self.delivery.tables;
         tables.polls.remove(slot);

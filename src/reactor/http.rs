@@ -6,12 +6,16 @@ use tungstenite::handshake::derive_accept_key;
 
 use super::Core;
 use super::read::Step;
+use super::turns::Turn;
 use crate::config::limits::{BATCH_BYTES, BODY_DEADLINE_MS, BYTES_PER_WORK, HEAD_DEADLINE_MS, WORK_PER_REQUEST};
 use crate::delivery::OVERLOADED;
 use crate::message::{Decoder, ErrorCode, ProtocolError};
-use crate::rest::{self, Plan, Reply, Request, Response, Services, check_host, check_origin, problem, refusal};
+use crate::rest::{
+    self, Plan, Reply, Request, Response, Services, allow_origin, check_host, check_origin, problem, refusal,
+};
 use crate::tables::State;
 use crate::tables::connections::{NEVER, PendingRequest};
+use crate::tables::waits::Asker;
 use crate::wire::http::{BodyLength, Head, HttpError, header_slots, parse_head};
 use crate::wire::http_body::BodyDecoder;
 use crate::wire::http_response::{write_continue, write_response, write_switching_protocols};
@@ -23,7 +27,7 @@ const SUBPROTOCOLS: [&str; 1] = ["hashi.v1"];
 impl Core {
     /// Takes one request, or part of one.
     pub(super) fn take_request(&mut self, slot: u32, bytes: &[u8], decoder: &mut Decoder) -> Step {
-        if self.is_waiting(slot) {
+        if self.delivery.tables.waits.contains(slot) {
             return if bytes.is_empty() { Step::NeedsMore } else { Step::Held };
         }
         if self.has_unread_answers(slot) {
@@ -151,12 +155,10 @@ impl Core {
     fn answer(&mut self, slot: u32, head: &Head<'_>, body: &[u8], decoder: &mut Decoder) {
         let mut services = self.services(slot);
         match rest::answer(&mut services, decoder, &Request { head, body }) {
-            Reply::Now(mut response) => match response.wait.take() {
-                Some(wait) => self.wait_for_outcome(slot, head, response, wait),
-                None => self.respond(slot, head, response),
-            },
+            Reply::Now(response) => self.respond(slot, head, response),
             Reply::Stream(listener) => self.open_stream(slot, head, *listener),
-            Reply::Later(poll) => self.wait_for_message(slot, head, poll),
+            Reply::Poll(poll) => self.wait_for_message(slot, head, poll),
+            Reply::Wait(wait) => self.wait_for_outcome(slot, wait),
         }
     }
 
@@ -189,6 +191,18 @@ impl Core {
         self.delivery.tables.connections.profile_mut(slot).is_kept = true;
         // While the answer goes out only a socket that takes nothing counts; `settle` then gives time for a request.
         self.delivery.tables.connections.times[slot as usize].deadline_ms = NEVER;
+    }
+
+    /// Answers a request that has waited.
+    pub(super) fn reply_late(&mut self, slot: u32, response: Response, asker: &Asker) {
+        let response = match asker.origin.as_deref() {
+            Some(origin) => allow_origin(response, origin),
+            None => response,
+        };
+        self.reply(slot, response, asker.keep_alive, false);
+        // Bytes of another request may have come meanwhile, or the end.
+        self.delivery.tables.connections.inputs[slot as usize].held = false;
+        self.list_readable(slot, Turn::Fresh);
     }
 
     /// Answers and takes no more requests.

@@ -27,12 +27,9 @@ mod websocket;
 use std::io;
 use std::time::Duration;
 
-use rustc_hash::FxHashMap;
-
 pub use mio_net::{MioNet, SystemClock, resolve};
 pub use net::{Clock, Net, Ready};
 
-use self::outcomes::Waiting;
 use self::read::ReadBuffer;
 use self::shutdown::Draining;
 use self::turns::{Turn, Turns};
@@ -74,8 +71,6 @@ pub(crate) struct Core {
     inbox: Inbox,
     /// Rows to read.
     turns: Turns,
-    /// By row: requests that wait for the outcome of what they have published.
-    waiting: FxHashMap<u32, Waiting>,
     /// Rows to free at the end of the tick.
     doomed: Vec<u32>,
     /// New connections may wait; `accept_not_before_ms` says from when on they are taken.
@@ -118,7 +113,6 @@ impl<N: Net, C: Clock> Reactor<N, C> {
             metrics: Metrics::default(),
             inbox: parts.inbox,
             turns: Turns::default(),
-            waiting: FxHashMap::default(),
             doomed: Vec::new(),
             accept_ready: true,
             accept_not_before_ms: 0,

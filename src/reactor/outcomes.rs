@@ -1,80 +1,52 @@
 //! Outcomes: senders are told how their messages were confirmed, by an `ack` or by the answer of a request that waits.
 
 use super::Core;
-use super::turns::Turn;
-use crate::rest::{Response, Wait, counts_response};
+use crate::rest::counts_response;
+use crate::tables::Counts;
 use crate::tables::outcomes::Watcher;
-use crate::tables::{Counts, State};
-use crate::wire::http::Head;
-
-/// A request that waits for an outcome. Its row takes no other request meanwhile.
-pub(super) struct Waiting {
-    wait: Wait,
-    /// The answer, but for what is not known yet.
-    draft: Response,
-    keep_alive: bool,
-}
+use crate::tables::waits::Wait;
 
 impl Core {
     /// Puts the answer of a request off until the outcome is settled or its time is over.
-    pub(super) fn wait_for_outcome(&mut self, slot: u32, head: &Head<'_>, draft: Response, wait: Wait) {
+    pub(super) fn wait_for_outcome(&mut self, slot: u32, wait: Wait) {
         let tables = &mut self.delivery.tables;
         let watcher = Watcher::Request(tables.connections.id(slot));
         tables.in_flight.outcomes.watch(wait.outcome, watcher);
         tables.connections.times[slot as usize].deadline_ms = self.delivery.now.ms() + wait.timeout_ms;
-        self.waiting.insert(slot, Waiting { wait, draft, keep_alive: head.keep_alive });
+        tables.waits.insert(slot, wait);
         self.arm(slot);
-    }
-
-    /// Whether a request of the row waits.
-    pub(super) fn is_waiting(&self, slot: u32) -> bool {
-        self.waiting.contains_key(&slot)
     }
 
     /// The request's time is over: it is told what is known so far. Returns whether there was one.
     pub(super) fn stop_waiting(&mut self, slot: u32) -> bool {
-        let Some(outcome) = self.waiting.get(&slot).map(|waiting| waiting.wait.outcome) else {
+        let Some(wait) = self.leave_outcome(slot) else {
             return false;
         };
-        let counts = self.delivery.tables.in_flight.outcomes.counts(outcome).unwrap_or_default();
-        self.leave_outcome(slot);
-        self.answer_waiting(slot, counts);
+        let counts = self.delivery.tables.in_flight.outcomes.counts(wait.outcome).unwrap_or_default();
+        self.answer_wait(slot, &wait, counts);
         true
     }
 
-    /// The row ends, and with it what waits.
-    pub(super) fn cancel_waiting(&mut self, slot: u32) {
-        self.leave_outcome(slot);
-        self.waiting.remove(&slot);
-    }
-
-    fn leave_outcome(&mut self, slot: u32) {
-        if let Some(waiting) = self.waiting.get(&slot) {
-            let watcher = Watcher::Request(self.delivery.tables.connections.id(slot));
-            self.delivery.tables.in_flight.outcomes.leave(waiting.wait.outcome, watcher);
-        }
+    /// The request of the row, if one waits, waits no longer.
+    pub(super) fn leave_outcome(&mut self, slot: u32) -> Option<Wait> {
+        let tables = &mut self.delivery.tables;
+        let wait = tables.waits.remove(slot)?;
+        tables.in_flight.outcomes.leave(wait.outcome, Watcher::Request(tables.connections.id(slot)));
+        Some(wait)
     }
 
     /// Tells everybody whose outcome is settled.
     pub(super) fn report_outcomes(&mut self) {
         for (connection, outcome) in self.delivery.report_outcomes() {
-            if let Some(slot) = self.delivery.tables.connections.slot(connection) {
-                self.answer_waiting(slot, outcome.counts);
+            let tables = &mut self.delivery.tables;
+            let waiting = tables.connections.slot(connection);
+            if let Some((slot, wait)) = waiting.and_then(|slot| Some((slot, tables.waits.remove(slot)?))) {
+                self.answer_wait(slot, &wait, outcome.counts);
             }
         }
     }
 
-    fn answer_waiting(&mut self, slot: u32, counts: Counts) {
-        let Some(Waiting { wait, draft, keep_alive }) = self.waiting.remove(&slot) else {
-            return;
-        };
-        let answer = counts_response(&wait.id, wait.seq, counts);
-        let response = Response { headers: draft.headers, ..answer };
-        self.reply(slot, response, keep_alive, false);
-        // The bytes of the next request may have come meanwhile, or the end.
-        if self.delivery.tables.connections.state(slot) == State::Http {
-            self.delivery.tables.connections.inputs[slot as usize].held = false;
-            self.list_readable(slot, Turn::Carried);
-        }
+    fn answer_wait(&mut self, slot: u32, wait: &Wait, counts: Counts) {
+        self.reply_late(slot, counts_response(&wait.id, wait.seq, counts), &wait.asker);
     }
 }

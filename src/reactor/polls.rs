@@ -1,11 +1,10 @@
 //! Waiting polls: a request's row waits for a message, for the end of its time, or for its client to go.
 
 use super::Core;
-use super::turns::Turn;
 use crate::config::limits::{POLL_WAIT_MS, POLLS_PER_TICK_MIN, WORK_PER_REQUEST};
 use crate::delivery::Polled;
 use crate::rest::poll::answer;
-use crate::rest::{allow_origin, refusal, with_cors};
+use crate::rest::{refusal, with_cors};
 use crate::tables::State;
 use crate::tables::polls::{Poll, Stand};
 use crate::wire::http::Head;
@@ -88,13 +87,8 @@ impl Core {
             self.delivery.tables.sessions.touch(stand.session, now_ms);
         }
         let response = answer(&mut self.delivery, polled, is_whole);
-        let response = match poll.origin.as_deref() {
-            Some(origin) => allow_origin(response, origin),
-            None => response,
-        };
         self.delivery.tables.connections.set_state(slot, State::Http);
-        self.reply(slot, response, poll.keep_alive, false);
-        self.list_readable(slot, Turn::Fresh); // another request may have come meanwhile
+        self.reply_late(slot, response, &poll.asker);
     }
 
     /// Whether history still has all that the poll has not.

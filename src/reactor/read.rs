@@ -149,7 +149,7 @@ impl Core {
 
     /// The peer sends no more. What it sent before still counts, but for a request that waits: who leaves gives it up.
     fn note_end(&mut self, slot: u32) {
-        if self.is_waiting(slot) {
+        if self.delivery.tables.waits.contains(slot) {
             return self.doom(slot);
         }
         let input = &mut self.delivery.tables.connections.inputs[slot as usize];

@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 
+use super::Services;
 use crate::auth::{Identity, Policy};
 use crate::config::{Config, is_loopback_host};
 use crate::message::{ErrorCode, ProtocolError};
+use crate::tables::waits::Asker;
 use crate::wire::http::{Head, HttpError, split_host_port};
 use crate::wire::query::Query;
 
@@ -42,6 +44,15 @@ pub fn check_origin<'a>(config: &Config, development: bool, head: &Head<'a>) -> 
         return Ok(Some(origin));
     }
     Err(ProtocolError::with_message(ErrorCode::Forbidden, "This origin is not allowed."))
+}
+
+/// Who is to be answered later.
+///
+/// # Errors
+/// As [`check_origin`].
+pub fn asker(services: &Services<'_>, head: &Head<'_>) -> Result<Asker, ProtocolError> {
+    let origin = check_origin(services.config, services.policy.is_development(), head)?;
+    Ok(Asker { keep_alive: head.keep_alive, origin: origin.map(Box::from) })
 }
 
 /// Whom the request's bearer token stands for.

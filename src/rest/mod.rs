@@ -16,7 +16,7 @@ mod wait;
 pub use access::{check_host, check_origin};
 pub use response::{Response, problem, refusal};
 pub use routes::{Plan, Reply, Request, Route, allow_origin, answer, examine, with_cors};
-pub use wait::{Wait, counts_response};
+pub use wait::counts_response;
 
 use crate::auth::Policy;
 use crate::config::Config;

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::publish::{self, Caller, Given, body_error};
-use super::{Response, Services};
+use super::{Reply, Services};
 use crate::config::limits::{ID_BYTES_MAX, KEY_BYTES_MAX, PAYLOAD_DEPTH_MAX};
 use crate::message::decode::{BAD_ACK, BAD_EXPIRES_IN, BAD_RELIABLE};
 use crate::message::encode::write_json_string;
@@ -72,7 +72,7 @@ pub fn notify(
     decoder: &mut Decoder,
     caller: &Caller,
     bytes: &[u8],
-) -> Result<Response, ProtocolError> {
+) -> Result<Reply, ProtocolError> {
     let body = parse(decoder, bytes)?;
     refuse_members(&body)?;
     let session_id = text(body.session_id).filter(|name| is_session_name(name)).ok_or(BAD_SESSION)?;

@@ -31,13 +31,7 @@ pub fn poll(services: &mut Services<'_>, head: &Head<'_>) -> Result<Reply, Proto
     if !waits {
         return Ok(Reply::Now(answer(services.delivery, &polled, recovered)));
     }
-    let origin = access::check_origin(services.config, services.policy.is_development(), head)?;
-    Ok(Reply::Later(Poll {
-        stands: polled.stands,
-        hidden_from,
-        keep_alive: head.keep_alive,
-        origin: origin.map(Box::from),
-    }))
+    Ok(Reply::Poll(Poll { stands: polled.stands, hidden_from, asker: access::asker(services, head)? }))
 }
 
 /// The answer to a poll that goes on from all that it claimed, or not.

@@ -1,7 +1,7 @@
 //! `POST /ws-api/send` and `/ws-api/broadcast`: a message in, its place and its receivers out.
 
 use super::wait::{Patience, answer_outcome};
-use super::{Response, Services};
+use super::{Reply, Response, Services};
 use crate::auth::Identity;
 use crate::delivery::{Author, Published};
 use crate::handlers::{Outcome, Sender};
@@ -19,7 +19,7 @@ pub struct Caller {
     /// What `Idempotency-Key` says: the id of a message that has none.
     pub own_id: Option<String>,
     /// Whether the answer waits for confirmations.
-    pub patience: Patience,
+    pub patience: Option<Patience>,
 }
 
 /// What a route asks of its body.
@@ -53,7 +53,7 @@ pub fn publish(
     caller: &Caller,
     body: &[u8],
     kind: Body,
-) -> Result<Response, ProtocolError> {
+) -> Result<Reply, ProtocolError> {
     match decoder.decode(body, Shape { id_required: kind.id_required && caller.own_id.is_none() }) {
         Ok(envelope) => submit(services, caller, &envelope, kind),
         Err(error) => Err(body_error(error, body)),
@@ -77,7 +77,7 @@ fn submit(
     caller: &Caller,
     envelope: &Envelope<'_>,
     body: Body,
-) -> Result<Response, ProtocolError> {
+) -> Result<Reply, ProtocolError> {
     if envelope.kind == MessageType::ACK && body == SEND {
         return confirm(services, caller, envelope);
     }
@@ -95,7 +95,7 @@ fn submit(
 }
 
 /// A confirmation, not a publishing.
-fn confirm(services: &mut Services<'_>, caller: &Caller, envelope: &Envelope<'_>) -> Result<Response, ProtocolError> {
+fn confirm(services: &mut Services<'_>, caller: &Caller, envelope: &Envelope<'_>) -> Result<Reply, ProtocolError> {
     const MESSAGE: &str = "An ack over REST needs the Hashi-Connection header.";
     let slot = caller.row.ok_or(ProtocolError::with_message(ErrorCode::BadMessage, MESSAGE))?;
     let ids = parse_ack(envelope.payload.unwrap_or_default())?;
@@ -112,7 +112,7 @@ pub fn submit_checked(
     caller: &Caller,
     envelope: &Envelope<'_>,
     given: Given<'_>,
-) -> Result<Response, ProtocolError> {
+) -> Result<Reply, ProtocolError> {
     let sender = Sender {
         author: Author::User(&caller.identity.user_id),
         is_service: caller.identity.is_service,
@@ -130,15 +130,15 @@ pub fn submit_checked(
         Outcome::Repeated(published, known) => (published, known),
         Outcome::Handled => return Ok(accepted(&id, Published::default())),
     };
-    if let Some(timeout_ms) = caller.patience {
-        return Ok(answer_outcome(services.delivery, &id, published, known, timeout_ms));
+    if let Some(patience) = &caller.patience {
+        return Ok(answer_outcome(services.delivery, &id, published, known, patience));
     }
     services.delivery.report_to(caller.row, published);
     Ok(accepted(&id, published))
 }
 
-fn accepted(id: &str, published: Published) -> Response {
+fn accepted(id: &str, published: Published) -> Reply {
     let mut body = Vec::with_capacity(96);
     published.write(&mut body, id);
-    Response::json(202, body)
+    Reply::Now(Response::json(202, body))
 }

@@ -1,6 +1,5 @@
 //! Answers: status, headers, body; problems as `application/problem+json` (RFC 9457).
 
-use super::Wait;
 use crate::config::limits::RETRY_AFTER_S;
 use crate::delivery::Delivery;
 use crate::message::encode::{write_json_string, write_number};
@@ -18,25 +17,23 @@ pub struct Response {
     pub content_type: Option<&'static str>,
     /// The body.
     pub body: Vec<u8>,
-    /// What it waits for before it goes out.
-    pub wait: Option<Wait>,
 }
 
 impl Response {
     /// A JSON answer.
     pub fn json(status: u16, body: Vec<u8>) -> Self {
-        Self { status, headers: no_store(), content_type: Some("application/json"), body, wait: None }
+        Self { status, headers: no_store(), content_type: Some("application/json"), body }
     }
 
     /// A plain text answer.
     pub fn text(status: u16, body: &str) -> Self {
         let content_type = Some("text/plain; charset=utf-8");
-        Self { status, headers: no_store(), content_type, body: body.into(), wait: None }
+        Self { status, headers: no_store(), content_type, body: body.into() }
     }
 
     /// An answer without a body.
     pub const fn empty(status: u16) -> Self {
-        Self { status, headers: Vec::new(), content_type: None, body: Vec::new(), wait: None }
+        Self { status, headers: Vec::new(), content_type: None, body: Vec::new() }
     }
 
     /// Adds a header.

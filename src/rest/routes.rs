@@ -3,12 +3,13 @@
 use super::listen::{self, Listener};
 use super::publish::Caller;
 use super::response::{Response, problem, refusal};
-use super::wait::parse_patience;
+use super::wait::patience;
 use super::{Services, access, operation, poll, publish, ticket, views};
 use crate::auth::Identity;
 use crate::config::limits::ID_BYTES_MAX;
 use crate::message::{Decoder, ErrorCode, ProtocolError};
 use crate::tables::polls::Poll;
+use crate::tables::waits::Wait;
 use crate::wire::http::{BodyLength, Head, percent_decode};
 
 /// The routes.
@@ -110,7 +111,9 @@ pub enum Reply {
     /// The connection becomes a stream of events.
     Stream(Box<Listener>),
     /// An answer once a message comes.
-    Later(Poll),
+    Poll(Poll),
+    /// An answer once it is known how a message was confirmed.
+    Wait(Wait),
 }
 
 /// Decides from the head alone.
@@ -201,37 +204,35 @@ fn run(
     request: &Request<'_>,
     route: &Route,
 ) -> Result<Reply, ProtocolError> {
+    let head = request.head;
     let response = match route {
-        Route::Events => {
-            return listen::listener(services, request.head).map(|listener| Reply::Stream(Box::new(listener)));
+        Route::Events => return Ok(Reply::Stream(Box::new(listen::listener(services, head)?))),
+        Route::Poll => return poll::poll(services, head),
+        Route::Send => {
+            let caller = publishing(services, request)?;
+            return publish::publish(services, decoder, &caller, request.body, publish::SEND);
         }
-        Route::Poll => return poll::poll(services, request.head),
-        Route::Index => Ok(views::index(services)),
-        Route::Health => Ok(Response::text(200, "ok\n")),
-        Route::Ready if services.draining => Err(ErrorCode::Draining.into()),
-        Route::Ready => Ok(Response::text(200, "ready\n")),
-        Route::Metrics => Ok(views::metrics(services)),
-        Route::Status => Ok(views::status(services, request.head)),
-        Route::SessionConnections(name) => {
-            let identity = access::authenticate(services.policy, request.head)?;
-            views::session_connections(services, &identity, name)
-        }
-        Route::Send => publishing(services, request)
-            .and_then(|caller| publish::publish(services, decoder, &caller, request.body, publish::SEND)),
         Route::Broadcast => {
-            let patience = parse_patience(request.head.query)?;
+            let patience = patience(services, head)?;
             let caller = Caller { patience, ..publishing(services, request)? };
-            publish::publish(services, decoder, &caller, request.body, publish::BROADCAST)
-        }
-        Route::Ticket => {
-            let identity = access::authenticate(services.policy, request.head)?;
-            ticket::make(services, decoder, identity, request.body)
+            return publish::publish(services, decoder, &caller, request.body, publish::BROADCAST);
         }
         Route::NotifyOperation => {
-            publishing(services, request).and_then(|caller| operation::notify(services, decoder, &caller, request.body))
+            let caller = publishing(services, request)?;
+            return operation::notify(services, decoder, &caller, request.body);
         }
+        Route::Ticket => ticket::make(services, decoder, access::authenticate(services.policy, head)?, request.body)?,
+        Route::SessionConnections(name) => {
+            views::session_connections(services, &access::authenticate(services.policy, head)?, name)?
+        }
+        Route::Ready if services.draining => return Err(ErrorCode::Draining.into()),
+        Route::Ready => Response::text(200, "ready\n"),
+        Route::Index => views::index(services),
+        Route::Health => Response::text(200, "ok\n"),
+        Route::Metrics => views::metrics(services),
+        Route::Status => views::status(services, head),
     };
-    response.map(Reply::Now)
+    Ok(Reply::Now(response))
 }
 
 fn publishing(services: &Services<'_>, request: &Request<'_>) -> Result<Caller, ProtocolError> {

@@ -1,36 +1,35 @@
 //! `?wait=delivered`: a publishing whose answer says how the receivers have confirmed it.
 
-use super::{Response, access};
+use super::{Reply, Response, Services, access};
 use crate::config::limits::{OUTCOME_WAIT_MAX_MS, OUTCOME_WAIT_MS};
 use crate::delivery::{Delivery, Published};
 use crate::message::ProtocolError;
-use crate::tables::{Counts, OutcomeId};
+use crate::tables::Counts;
+use crate::tables::waits::{Asker, Wait};
+use crate::wire::http::Head;
 
-/// How long a request waits for confirmations, in milliseconds, if it does.
-pub type Patience = Option<u64>;
-
-/// What an answer waits for. Until then its status and body are open.
-#[derive(Debug)]
-pub struct Wait {
-    /// The outcome.
-    pub outcome: OutcomeId,
+/// A request that waits for confirmations.
+pub struct Patience {
     /// How long at most, in milliseconds.
-    pub timeout_ms: u64,
-    /// The message's id.
-    pub id: String,
-    /// The position it took.
-    pub seq: Option<u64>,
+    timeout_ms: u64,
+    /// Who is answered then.
+    asker: Asker,
 }
 
 const BAD_WAIT: ProtocolError = ProtocolError::bad_field("wait", "wait must be delivered.");
 const BAD_TIMEOUT: ProtocolError = ProtocolError::bad_field("timeoutMs", "timeoutMs must be a number from 0 to 25000.");
 const ONLY_WITH_WAIT: ProtocolError = ProtocolError::bad_field("timeoutMs", "timeoutMs has a meaning only with wait.");
 
-/// Reads `wait` and `timeoutMs` of a query.
+/// Whether a request waits, by `wait` and `timeoutMs` of its query.
 ///
 /// # Errors
 /// `bad_message` that names the parameter.
-pub fn parse_patience(query: Option<&str>) -> Result<Patience, ProtocolError> {
+pub fn patience(services: &Services<'_>, head: &Head<'_>) -> Result<Option<Patience>, ProtocolError> {
+    let timeout_ms = parse_timeout(head.query)?;
+    timeout_ms.map(|timeout_ms| Ok(Patience { timeout_ms, asker: access::asker(services, head)? })).transpose()
+}
+
+fn parse_timeout(query: Option<&str>) -> Result<Option<u64>, ProtocolError> {
     let wait = access::member(query, "wait")?;
     let timeout = access::member(query, "timeoutMs")?;
     match (wait.as_deref(), timeout) {
@@ -51,22 +50,23 @@ pub fn answer_outcome(
     id: &str,
     published: Published,
     known: Option<Counts>,
-    timeout_ms: u64,
-) -> Response {
+    patience: &Patience,
+) -> Reply {
     let outcomes = &mut delivery.tables.in_flight.outcomes;
     let counted = published.outcome.and_then(|outcome| Some((outcome, outcomes.counts(outcome)?)));
     match counted {
         Some((outcome, counts)) if !counts.are_settled() => {
-            let wait = Wait { outcome, timeout_ms, id: id.to_owned(), seq: published.seq };
-            Response { wait: Some(wait), ..counts_response(id, published.seq, counts) }
+            let Patience { timeout_ms, asker } = patience;
+            let (timeout_ms, asker) = (*timeout_ms, asker.clone());
+            Reply::Wait(Wait { outcome, timeout_ms, id: id.into(), seq: published.seq, asker })
         }
         Some((outcome, counts)) => {
             outcomes.abandon(outcome);
-            counts_response(id, published.seq, counts)
+            Reply::Now(counts_response(id, published.seq, counts))
         }
         None => {
             let unknown = Counts { matched: published.matched, unconfirmable: published.matched, ..Counts::default() };
-            counts_response(id, published.seq, known.unwrap_or(unknown))
+            Reply::Now(counts_response(id, published.seq, known.unwrap_or(unknown)))
         }
     }
 }
@@ -84,16 +84,16 @@ mod tests {
 
     #[test]
     fn queries_are_read_and_wrong_ones_name_the_parameter() {
-        let field = |query| parse_patience(Some(query)).unwrap_err().field;
-        assert_eq!(parse_patience(None), Ok(None));
-        assert_eq!(parse_patience(Some("x=1&y")), Ok(None));
-        assert_eq!(parse_patience(Some("wait=delivered")), Ok(Some(OUTCOME_WAIT_MS)));
-        assert_eq!(parse_patience(Some("timeoutMs=0&wait=delivered")), Ok(Some(0)));
-        assert_eq!(parse_patience(Some("wait=delivered&timeoutMs=25000")), Ok(Some(25_000)));
+        let field = |query| parse_timeout(Some(query)).unwrap_err().field;
+        assert_eq!(parse_timeout(None), Ok(None));
+        assert_eq!(parse_timeout(Some("x=1&y")), Ok(None));
+        assert_eq!(parse_timeout(Some("wait=delivered")), Ok(Some(OUTCOME_WAIT_MS)));
+        assert_eq!(parse_timeout(Some("timeoutMs=0&wait=delivered")), Ok(Some(0)));
+        assert_eq!(parse_timeout(Some("wait=delivered&timeoutMs=25000")), Ok(Some(25_000)));
         for query in ["wait=delivered&timeoutMs=25001", "wait=delivered&timeoutMs=-1", "timeoutMs=5"] {
             assert_eq!(field(query), Some("timeoutMs"), "{query}");
         }
-        assert_eq!(parse_patience(Some("w%61it=delivered&timeoutMs=%35")), Ok(Some(5)));
+        assert_eq!(parse_timeout(Some("w%61it=delivered&timeoutMs=%35")), Ok(Some(5)));
         assert_eq!(field("wait"), Some("wait"));
         assert_eq!(field("wait=delivered&wait=x"), Some("wait"));
         assert_eq!(field("wait=delivered&timeoutMs=5&timeoutMs=5"), Some("timeoutMs"));

@@ -26,6 +26,7 @@ pub mod published;
 pub mod rings;
 pub mod sessions;
 pub mod tickets;
+pub mod waits;
 pub mod wheel;
 
 pub use connections::{Connections, State};
@@ -42,6 +43,7 @@ pub use polls::Polls;
 pub use published::{Counts, Published};
 pub use sessions::Sessions;
 pub use tickets::Tickets;
+pub use waits::Waits;
 pub use wheel::Wheel;
 
 use rustc_hash::FxHashMap;
@@ -62,6 +64,8 @@ pub struct Tables {
     pub history: History,
     /// Polls that wait for a message.
     pub polls: Polls,
+    /// Requests that wait for an outcome.
+    pub waits: Waits,
     /// What opens streams and polls in the place of a token.
     pub tickets: Tickets,
     /// What receivers have yet to confirm.
@@ -88,7 +92,7 @@ impl Tables {
 
     /// How much the tables hold, by name. When the last client has left and everything has aged, it is nothing. For
     /// simulation.
-    pub fn holdings(&self) -> [(&'static str, usize); 14] {
+    pub fn holdings(&self) -> [(&'static str, usize); 15] {
         [
             ("connections", self.connections.len()),
             ("ring blocks", self.outputs.used_blocks()),
@@ -103,6 +107,7 @@ impl Tables {
             ("messages", self.messages.len()),
             ("timers", self.timers.armed()),
             ("polls", self.polls.len()),
+            ("waiting requests", self.waits.len()),
             ("tickets", self.tickets.len()),
         ]
     }
@@ -116,6 +121,7 @@ impl Tables {
         self.held.invariants();
         self.history.invariants(&self.messages);
         self.polls.invariants();
+        self.waits.invariants(&self.in_flight.outcomes);
         self.tickets.invariants();
         self.in_flight.invariants(&self.messages);
         self.dedup.invariants();

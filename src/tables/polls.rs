@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::SessionId;
+use super::waits::Asker;
 
 /// Where a reader of history stands in one session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,10 +25,8 @@ pub struct Poll {
     pub stands: Vec<Stand>,
     /// The [key](super::connections::key_of) of the connection whose hidden messages are hidden from it, too; zero for none.
     pub hidden_from: u64,
-    /// Whether its connection takes another request.
-    pub keep_alive: bool,
-    /// The page that asks, which may read the answer.
-    pub origin: Option<Box<str>>,
+    /// Who asks.
+    pub asker: Asker,
 }
 
 #[derive(Debug)]
@@ -138,7 +137,7 @@ mod tests {
 
     fn poll(sessions: &[u32]) -> Poll {
         let stands = sessions.iter().map(|&slot| Stand { session: session(slot), seq: 0 }).collect();
-        Poll { stands, hidden_from: 0, keep_alive: true, origin: None }
+        Poll { stands, hidden_from: 0, asker: Asker { keep_alive: true, origin: None } }
     }
 
     #[test]
