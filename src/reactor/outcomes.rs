@@ -7,12 +7,13 @@ use crate::tables::outcomes::Watcher;
 use crate::tables::waits::Wait;
 
 impl Core {
-    /// Puts the answer of a request off until the outcome is settled or its time is over.
+    /// Puts the answer of a request off until the outcome is settled or its time is over. A server that goes away has no time.
     pub(super) fn wait_for_outcome(&mut self, slot: u32, wait: Wait) {
+        let timeout_ms = if self.draining.is_some() { 0 } else { wait.timeout_ms };
         let tables = &mut self.delivery.tables;
         let watcher = Watcher::Request(tables.connections.id(slot));
         tables.in_flight.outcomes.watch(wait.outcome, watcher);
-        tables.connections.times[slot as usize].deadline_ms = self.delivery.now.ms() + wait.timeout_ms;
+        tables.connections.times[slot as usize].deadline_ms = self.delivery.now.ms() + timeout_ms;
         tables.waits.insert(slot, wait);
         self.arm(slot);
     }

@@ -39,7 +39,10 @@ impl Core {
                 }
                 State::Joining | State::Echo => self.end(slot, Ending::Close(Close::DRAINING)),
                 State::Poll => self.end_poll(slot),
-                State::Http | State::Closing | State::Free => {}
+                State::Http => {
+                    self.stop_waiting(slot);
+                }
+                State::Closing | State::Free => {}
             }
         }
     }
@@ -63,6 +66,7 @@ impl Core {
         let is_quiet = connections.counted() == 0
             && connections.count(State::Closing) == 0
             && self.delivery.tables.outputs.all_idle()
+            && self.delivery.tables.waits.is_empty()
             && self.handlers.pending() == 0;
         self.now_ms() >= draining.deadline_ms || (is_quiet && !self.has_requests_under_way())
     }

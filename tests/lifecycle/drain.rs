@@ -8,6 +8,7 @@ use super::common::websocket::{Event, WebSocket};
 use super::common::{WS_PATH, status};
 use super::process::Process;
 use libc::{SIGINT, SIGTERM};
+use simd_json::json;
 use simd_json::prelude::*;
 use std::time::{Duration, Instant};
 
@@ -100,6 +101,28 @@ fn expect_close(client: &mut Client, announced: Instant) {
     assert!(Instant::now() + EARLY >= announced, "closed {:?} early", announced - Instant::now());
     // Ok because the server may be gone already.
     let _ = client.ws.tcp.try_send(super::common::frame::Frame::close(4000, "").encode());
+}
+
+/// A request that waits for confirmations is told what is known, and not cut off. So is one that comes later.
+#[test]
+fn who_waits_for_confirmations_is_answered() {
+    let mut server = Process::start(DRAIN);
+    let payload = json!({"token": "receiver", "sessionId": "s1", "features": ["ack"]});
+    let mut receiver = Client::connect_with(server.address, payload);
+    let mut tcp = Tcp::connect(server.address);
+    let headers = [("Authorization", "Bearer sender"), ("Content-Type", "application/json")];
+    let body = br#"{"sessionId":"s1","type":"custom","payload":{}}"#;
+    let target = "/ws-api/broadcast?wait=delivered&timeoutMs=25000";
+    tcp.send(http::encode(server.address, "POST", target, &headers, body));
+    receiver.receive();
+    server.signal(SIGTERM);
+    let later = http::request(server.address, "POST", target, &headers, body);
+    for answer in [http::read_response(&mut tcp), later] {
+        assert!(answer.status == 202 || answer.json()["matched"] == 0, "{answer:?}");
+        assert_eq!(answer.json()["confirmed"], 0);
+    }
+    receiver.ws.tcp.abort();
+    assert_eq!(server.expect_exit(Duration::from_millis(DRAIN_MS) + LATE).code(), Some(0));
 }
 
 /// Until its own moment comes, a client can still work.
