@@ -156,8 +156,8 @@ pub fn authentication(token: &str, session: &str, echo: bool) -> String {
 /// What the server says it lost for this connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gap {
-    /// At least one message of this many positions of a session.
-    Positions(u64),
+    /// At least one message of these positions of a session, both included.
+    Positions { from: u64, to: u64 },
     /// This many messages without a position.
     Direct(u64),
     /// Nothing that can be counted; no loss is excused by it.
@@ -165,11 +165,21 @@ pub enum Gap {
 }
 
 impl Gap {
-    /// How many messages it may excuse.
+    /// How many messages it may excuse, where nobody knows whose the positions are.
     pub fn count(self) -> u64 {
         match self {
-            Self::Positions(count) | Self::Direct(count) => count,
+            Self::Positions { from, to } => (to - from).saturating_add(1),
+            Self::Direct(count) => count,
             Self::Unknown => 0,
+        }
+    }
+
+    /// The number below which nothing is waited for after it, of a publisher that has its session alone and has sent `sent`
+    /// messages. Whatever is under way may be what was lost where it does not say.
+    pub fn passes_to(self, sent: u64) -> u64 {
+        match self {
+            Self::Positions { to, .. } => to.min(sent),
+            Self::Direct(_) | Self::Unknown => sent,
         }
     }
 }
@@ -227,7 +237,7 @@ fn scan_gap(text: &[u8]) -> Gap {
         return Gap::Direct(count);
     }
     match (number_after(text, br#""from":"#), number_after(text, br#""to":"#)) {
-        (Some(from), Some(to)) if from <= to => Gap::Positions(to - from + 1),
+        (Some(from), Some(to)) if from <= to => Gap::Positions { from, to },
         _ => Gap::Unknown,
     }
 }
@@ -345,7 +355,13 @@ mod tests {
             let text = format!(r#"{{"id":"1","type":"hashi:gap","from":"someone","payload":{payload}}}"#);
             Scanner::new().scan(text.as_bytes())
         };
-        assert_eq!(gap(r#"{"sessionId":"s","from":5,"to":9,"reason":"x"}"#), Incoming::Gap(Gap::Positions(5)));
+        assert_eq!(
+            gap(r#"{"sessionId":"s","from":5,"to":9,"reason":"x"}"#),
+            Incoming::Gap(Gap::Positions { from: 5, to: 9 })
+        );
+        let positions = Gap::Positions { from: 5, to: 9 };
+        assert_eq!((positions.count(), positions.passes_to(8), positions.passes_to(12)), (5, 8, 9));
+        assert_eq!((Gap::Direct(3).passes_to(8), Gap::Unknown.passes_to(8)), (8, 8));
         assert_eq!(gap(r#"{"direct":3,"reason":"x"}"#), Incoming::Gap(Gap::Direct(3)));
         assert_eq!(gap(r#"{"sessionId":"s","from":null,"to":null}"#), Incoming::Gap(Gap::Unknown));
     }

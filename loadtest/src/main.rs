@@ -22,6 +22,7 @@ mod error;
 mod flamegraph;
 mod format;
 mod frame;
+mod gaps;
 mod handshake;
 mod hdr;
 mod html;

@@ -36,6 +36,8 @@ enum Fault {
     /// Queues the first 99 messages, and drops those that a newer one of their type and key replaces.
     Conflate,
     LoseAndDeclare,
+    /// Declares what it sends.
+    DeclareOnly,
     Repeat,
     Swap,
     AnswerError,
@@ -164,6 +166,7 @@ impl Session {
                 self.send(&queued, sender);
             }
             Fault::LoseAndDeclare if faulty => self.send(&frame(&lost), sender),
+            Fault::DeclareOnly if faulty => self.send(&[&frame(&lost)[..], &relayed].concat(), sender),
             Fault::Repeat if faulty => self.send(&[&relayed[..], &relayed].concat(), sender),
             Fault::Swap if faulty => self.held_back = Some(relayed),
             Fault::AnswerError if faulty => self.send(&[&frame(error)[..], &relayed].concat(), sender),
@@ -348,12 +351,21 @@ fn declared_losses_and_errors_are_counted_and_pass() {
         rooms(Fault::LoseAndDeclare).unwrap(),
         mixed(Flood::Rate(2000.0), Fault::LoseAndDeclare),
         slow(Keying::None, Fault::LoseAndDeclare),
+        rest(Fault::LoseAndDeclare),
     ] {
         assert!(report.passed(), "{}", report.text());
         assert!(report.figures.number("lost_declared") > Some(0.0), "{}", report.text());
     }
     let report = rooms(Fault::AnswerError).unwrap();
     assert!(report.passed() && report.text().contains("overloaded"), "{}", report.text());
+}
+
+#[test]
+fn a_gap_without_a_loss_fails_where_positions_are_known() {
+    for report in [slow(Keying::None, Fault::DeclareOnly), rest(Fault::DeclareOnly)] {
+        assert!(!report.passed() && report.text().contains("named nothing that was lost"), "{}", report.text());
+    }
+    assert!(rooms(Fault::DeclareOnly).unwrap().passed());
 }
 
 #[test]

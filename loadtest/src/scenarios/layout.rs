@@ -70,6 +70,11 @@ impl Layout {
         (first..first + self.publishers).filter_map(move |publisher| Some((self.lane(conn, publisher)?, publisher)))
     }
 
+    /// The lane that ends at a connection whose session has a single publisher.
+    pub fn only_lane_to(&self, conn: usize) -> Option<usize> {
+        if self.publishers == 1 { self.lane(conn, conn / self.members) } else { None }
+    }
+
     /// The publishers in the order in which messages in all are spread: over the sessions first, then their members.
     pub fn round_robin(&self, count: u64) -> usize {
         let count = (count % self.publisher_count() as u64) as usize;
@@ -105,6 +110,8 @@ mod tests {
         let layout = Layout::fanout(2);
         assert!(!layout.identity(0).echo && layout.identity(1).echo);
         assert_eq!((layout.lane(0, 0), layout.lane(1, 0)), (None, Some(1)));
+        assert_eq!((layout.only_lane_to(0), layout.only_lane_to(2)), (None, Some(2)));
+        assert_eq!((Layout::alone(3).only_lane_to(2), Layout::rooms(3, 2).only_lane_to(2)), (Some(2), None));
     }
 
     #[test]

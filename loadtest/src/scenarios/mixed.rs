@@ -217,7 +217,7 @@ impl Scenario for Mixed {
         if conn >= self.flooded {
             return self.check.misdelivered();
         }
-        self.check.declared(conn, gap.count());
+        self.check.declared(conn, gap);
         for publisher in [conn, self.flooded + conn] {
             self.passed(publisher, self.flights.sent(publisher), now, out);
         }

@@ -305,7 +305,7 @@ impl Scenario for Operations {
 
     fn on_gap(&mut self, conn: usize, gap: Gap, _now: u64, _out: &mut Vec<Command>) {
         if conn < self.size.clients() {
-            self.check.declared(conn, gap.count());
+            self.check.declared(conn, gap);
         }
     }
 

@@ -118,7 +118,8 @@ impl Scenario for Rest {
     }
 
     fn on_gap(&mut self, conn: usize, gap: Gap, _now: u64, _out: &mut Vec<Command>) {
-        self.check.declared(conn % self.publishers, gap.count());
+        let publisher = conn % self.publishers;
+        self.check.declared_on(publisher, publisher, gap);
     }
 
     fn on_time(&mut self, now: u64, out: &mut Vec<Command>) {

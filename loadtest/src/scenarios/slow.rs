@@ -167,10 +167,10 @@ impl Scenario for Slow {
         let Some(receiver) = receiver_of(conn) else {
             return self.check.misdelivered();
         };
-        self.check.declared(receiver, gap.count());
+        self.check.declared_on(receiver, receiver, gap);
         if !self.is_slow(receiver) {
             self.healthy_gaps += 1;
-            self.passed(receiver, self.flights.sent(0), now);
+            self.passed(receiver, gap.passes_to(self.flights.sent(0)), now);
         }
     }
 
@@ -268,7 +268,7 @@ mod tests {
         assert_eq!(slow.flights.under_way(), 0);
         slow.paced = Paced::default();
         assert!(at(&mut slow, 110).contains(&Command::Resume { conn: 4 }));
-        slow.on_gap(4, Gap::Positions(4), 111, &mut Vec::new());
+        slow.on_gap(4, Gap::Positions { from: 1, to: 4 }, 111, &mut Vec::new());
         assert!(slow.due() > SECOND_NS);
         (4..sent).for_each(|number| arrive(&mut slow, [4], number, 112));
         assert!(slow.due() < SECOND_NS);

@@ -231,7 +231,7 @@ impl Scenario for Storm {
 
     fn on_gap(&mut self, conn: usize, gap: Gap, _now: u64, _out: &mut Vec<Command>) {
         if conn == self.clients {
-            self.check.declared(PROBE, gap.count());
+            self.check.declared_on(PROBE, PROBE, gap);
         }
     }
 

@@ -184,11 +184,17 @@ impl Scenario for Traffic {
         }
     }
 
-    /// Whatever is still under way to `conn` may be what was lost: it no longer holds up the closed loop.
+    /// What is still under way to `conn` and may be what was lost no longer holds up the closed loop.
     fn on_gap(&mut self, conn: usize, gap: Gap, now: u64, out: &mut Vec<Command>) {
-        self.check.declared(conn, gap.count());
+        let only_lane = self.layout.only_lane_to(conn);
+        match only_lane {
+            Some(lane) => self.check.declared_on(conn, lane, gap),
+            None => self.check.declared(conn, gap),
+        }
         for (lane, publisher) in self.layout.lanes_to(conn) {
-            let completed = self.flights.pass(lane, publisher, self.flights.sent(publisher));
+            let sent = self.flights.sent(publisher);
+            let end = if only_lane.is_some() { gap.passes_to(sent) } else { sent };
+            let completed = self.flights.pass(lane, publisher, end);
             self.completed(publisher, completed, now, out);
         }
     }
@@ -326,12 +332,24 @@ mod tests {
         let mut out = Vec::new();
         sent.iter().for_each(|stamp| traffic.on_message(1, *stamp, 1, &mut out));
         assert!(out.is_empty());
-        traffic.on_gap(2, Gap::Positions(2), 2, &mut out);
+        traffic.on_gap(2, Gap::Positions { from: 1, to: 2 }, 2, &mut out);
         let next = stamps(&out);
         assert_eq!(next.len(), 2);
         assert_eq!(deliver(&mut traffic, &next, 3).len(), 2);
         assert_eq!(traffic.check.findings().lost_silently, 0);
         assert_eq!(traffic.check.findings().lost_declared, 2);
+    }
+
+    #[test]
+    fn what_a_gap_does_not_name_is_still_waited_for() {
+        let (mut traffic, sent) = ready(Layout::alone(1), Pace::PerPublisher(3));
+        let mut out = Vec::new();
+        traffic.on_gap(0, Gap::Positions { from: 2, to: 2 }, 1, &mut out);
+        assert_eq!(stamps(&out).len(), 2);
+        assert_eq!(traffic.flights.under_way(), 3);
+        assert!(deliver(&mut traffic, &sent[..1], 2).is_empty());
+        assert_eq!(deliver(&mut traffic, &sent[2..], 3).len(), 1);
+        assert_eq!(traffic.check.findings().lost_declared, 1);
     }
 
     #[test]
