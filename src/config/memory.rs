@@ -17,10 +17,10 @@ pub const ROW_BYTES: u64 = 512;
 pub const SESSION_BYTES: u64 = 512;
 
 /// One connection that has ended and that a client may go on for: its row, its entry in the index, its lineage.
-pub const DEPARTURE_BYTES: u64 = 512;
+pub const DEPARTURE_BYTES: u64 = 1024;
 
 /// The lineage of one connection.
-pub const LINEAGE_BYTES: u64 = 320;
+pub const LINEAGE_BYTES: u64 = 640;
 
 const _: () = assert!(LINEAGE_MAX * size_of::<(u64, u64)>() < LINEAGE_BYTES as usize);
 
@@ -219,7 +219,7 @@ mod tests {
             164 * (4 + 6) * 64,
             8750 * 64,
             164 * 17 * 32,
-            100 * (512 + 16 * 16) + 164 * 320,
+            100 * (1024 + 16 * 16) + 164 * 640,
             100_000 * 512,
             256 << 20,
             164 * 8192,

@@ -13,6 +13,7 @@ use crate::message::{Close, Envelope, ErrorCode, MessageType, ProtocolError};
 use crate::rest::listen::bound_session;
 use crate::tables::connections::{NEVER, key_of};
 use crate::tables::in_flight::CopyKey;
+use crate::tables::lineages::{Ended, inherited};
 use crate::tables::owed::Reason;
 use crate::tables::sessions::PERSONAL_PREFIX;
 use crate::tables::tickets::Bearer;
@@ -177,11 +178,12 @@ impl Core {
         ids.into_iter().filter(|&id| is_open(id)).collect()
     }
 
-    /// The open row of a connection, if it is one of the user's.
+    /// The open row of a connection, or of the last one that went on for it, if it is one of the user's.
     fn find_open(&self, personal: SessionId, connection_id: u128) -> Option<u32> {
         let connections = &self.delivery.tables.connections;
         let is_own = |slot: &u32| connections.profile(*slot).personal == Some(personal);
-        connections.find(connection_id).filter(|slot| is_own(slot) && connections.state(*slot).is_open())
+        let itself = connections.find(connection_id).or_else(|| connections.heir(connection_id));
+        itself.filter(|slot| is_own(slot) && connections.state(*slot).is_open())
     }
 
     fn open_row(&mut self, slot: u32, state: State, personal: SessionId, is_service: bool, request: &Authentication) {
@@ -208,13 +210,16 @@ impl Core {
         if let Some(old) = self.find_open(personal, connection_id).filter(|&old| old != slot) {
             self.end(old, Ending::Close(Close::TAKEN_OVER));
         }
+        let (now_ms, life_ms) = (self.now_ms(), self.config.message_expiry_ms);
         let tables = &mut self.delivery.tables;
         let Some(departure) = tables.departed.take(connection_id, personal) else {
             return Vec::new();
         };
         self.metrics.takeovers += 1;
-        tables.connections.inherit(slot, departure.lineage);
-        let in_flight = self.delivery.adopt_in_flight(slot, key_of(connection_id));
+        let own = Ended { key: key_of(departure.connection_id), ended_ms: now_ms };
+        let line: Vec<Ended> = [own].into_iter().chain(departure.lineage).collect();
+        tables.connections.inherit(slot, inherited(&line, key_of(connection_id), now_ms, life_ms));
+        let in_flight = self.delivery.adopt_in_flight(slot, own.key);
         for id in departure.sessions {
             if self.delivery.tables.sessions.is_alive(id) {
                 let name = self.delivery.tables.sessions.name(id).to_owned();

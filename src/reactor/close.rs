@@ -80,9 +80,10 @@ impl Core {
             let profile = tables.connections.profile(slot);
             let personal = profile.personal.expect("ok because an open row has a user");
             let sessions = tables.sessions.of_connection(slot).filter(|&id| id != personal).collect();
-            let lineage = tables.connections.lineage(slot, now_ms, self.config.message_expiry_ms);
-            tables.in_flight.park(key_of(profile.connection_id));
-            tables.departed.insert(profile.connection_id, Departure { personal, sessions, lineage }, now_ms);
+            let lineage = tables.connections.lineage(slot).to_vec();
+            let connection_id = profile.connection_id;
+            tables.in_flight.park(key_of(connection_id));
+            tables.departed.insert(Departure { connection_id, personal, sessions, lineage }, now_ms);
             tables.outputs.end_feeding(slot, &tables.sessions);
         }
         tables.sessions.leave_all(slot, now_ms);

@@ -1,12 +1,12 @@
 //! Connections: who is there, in what state, and since when. Parallel columns indexed by slot.
 
 use hashbrown::HashTable;
-use rustc_hash::FxHashMap;
 use slab::Slab;
 
 use super::in_flight::Receiver;
+use super::lineages::{Ended, Lineages};
 use super::{ConnId, SessionId};
-use crate::config::limits::{LINEAGE_MAX, PING_BURST};
+use crate::config::limits::PING_BURST;
 use crate::message::system::Features;
 use crate::wire::assembly::Assembly;
 use crate::wire::http_body::BodyDecoder;
@@ -207,15 +207,6 @@ impl Address {
     }
 }
 
-/// A connection that has ended, as the one that goes on for it knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ended {
-    /// Its [key](key_of).
-    pub key: u64,
-    /// When, in the loop's milliseconds.
-    pub ended_ms: u64,
-}
-
 /// The table.
 #[derive(Default)]
 pub struct Connections {
@@ -233,8 +224,8 @@ pub struct Connections {
     counts: [usize; 8],
     /// Slots by public id; the ids stand in `profiles`. They are our own random bits, so they are their own hash.
     by_public_id: HashTable<u32>,
-    /// By slot: the connections that a row goes on for, the last one first. Few rows have any.
-    predecessors: FxHashMap<u32, Vec<Ended>>,
+    /// By slot: the connections that a row goes on for. Few rows have any.
+    lineages: Lineages,
     /// Bytes that all unfinished input holds, as last reckoned by `settle_partial`.
     input_bytes: usize,
 }
@@ -271,7 +262,7 @@ impl Connections {
             self.input_bytes -= partial.reckoned_bytes;
         }
         let profile = self.profiles.remove(at);
-        self.predecessors.remove(&slot);
+        self.lineages.remove(slot);
         if let Ok(entry) = self.by_public_id.find_entry(key_of(profile.connection_id), |&other| other == slot) {
             entry.remove();
         }
@@ -287,27 +278,25 @@ impl Connections {
         self.by_public_id.find(key_of(connection_id), is_it).copied()
     }
 
-    /// The row goes on for a connection with this lineage: what is hidden from that is hidden from the row.
+    /// The row that goes on for a connection which has ended.
+    pub fn heir(&self, connection_id: u128) -> Option<u32> {
+        self.lineages.heir(key_of(connection_id))
+    }
+
+    /// The row goes on for these: what is hidden from them is hidden from the row.
     pub fn inherit(&mut self, slot: u32, lineage: Vec<Ended>) {
-        self.predecessors.insert(slot, lineage);
+        self.lineages.insert(slot, lineage);
     }
 
-    /// The row ends: itself and those that it went on for, the last one first. Those that ended `life_ms` ago are forgotten, as
-    /// nothing is kept any more that is hidden from them, and so are the first of too many.
-    pub fn lineage(&self, slot: u32, now_ms: u64, life_ms: u64) -> Vec<Ended> {
-        let own = Ended { key: key_of(self.profile(slot).connection_id), ended_ms: now_ms };
-        let recent = self.predecessors_of(slot).iter().filter(|ended| ended.ended_ms + life_ms > now_ms);
-        [own].into_iter().chain(recent.copied()).take(LINEAGE_MAX).collect()
-    }
-
-    fn predecessors_of(&self, slot: u32) -> &[Ended] {
-        self.predecessors.get(&slot).map_or(&[], Vec::as_slice)
+    /// Those that the row goes on for.
+    pub fn lineage(&self, slot: u32) -> &[Ended] {
+        self.lineages.of(slot)
     }
 
     /// Whether `key` is the row's connection, or one that it goes on for. No connection has the key zero.
     pub fn is_known_as(&self, slot: u32, key: u64) -> bool {
         let is_own = || key == key_of(self.profile(slot).connection_id);
-        key != 0 && (is_own() || self.predecessors_of(slot).iter().any(|ended| ended.key == key))
+        key != 0 && (is_own() || self.lineage(slot).iter().any(|ended| ended.key == key))
     }
 
     /// Rows from one address that count for `WEBSOCKET_MAX_CONNECTIONS`.
@@ -428,6 +417,7 @@ impl Connections {
             assert!(self.states[slot] != State::Free || self.partials[slot].is_none());
             assert!(self.partials[slot].as_ref().is_none_or(|partial| !partial.is_empty()));
         }
+        self.lineages.invariants();
         for (slot, profile) in &self.profiles {
             assert_eq!(self.find(profile.connection_id), Some(slot as u32));
             assert_eq!(profile.personal.is_some() && self.states[slot] != State::Closing, self.states[slot].is_open());
@@ -462,27 +452,6 @@ mod tests {
         assert_eq!(table.slot(first), None);
         assert_eq!(table.slot(second), Some(second.slot()));
         table.invariants();
-    }
-
-    #[test]
-    fn a_lineage_has_an_end() {
-        const LIFE_MS: u64 = 100;
-        let mut table = Connections::default();
-        let mut lineage = Vec::new();
-        for generation in 1..=40_u64 {
-            let slot = table.insert(Profile { connection_id: generation.into(), ..profile() }, NEVER).slot();
-            table.inherit(slot, lineage);
-            assert!(table.is_known_as(slot, generation) && !table.is_known_as(slot, 0));
-            assert_eq!(table.is_known_as(slot, generation - 1), generation > 1);
-            lineage = table.lineage(slot, generation, LIFE_MS);
-            table.remove(slot);
-        }
-        let keys: Vec<u64> = lineage.iter().map(|ended| ended.key).collect();
-        assert_eq!(keys, (1..=40).rev().take(LINEAGE_MAX).collect::<Vec<_>>());
-        let slot = table.insert(profile(), NEVER).slot();
-        table.inherit(slot, lineage);
-        let later: Vec<u64> = table.lineage(slot, 38 + LIFE_MS, LIFE_MS).iter().map(|ended| ended.key).collect();
-        assert_eq!(later, [1, 40, 39]);
     }
 
     #[test]

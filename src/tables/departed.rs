@@ -5,24 +5,28 @@ use slab::Slab;
 
 use super::SessionId;
 use super::chains::{Chain, Links};
-use super::connections::Ended;
+use super::connections::key_of;
+use super::lineages::{Ended, Lineages};
 
 /// What waits for a connection's client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Departure {
+    /// Its public id.
+    pub connection_id: u128,
     /// Whose it was: the user's personal session.
     pub personal: SessionId,
     /// The sessions it was in, in the order of joining, without the personal one.
     pub sessions: Vec<SessionId>,
-    /// The connection and those that it went on for, the last one first.
+    /// Those that it went on for.
     pub lineage: Vec<Ended>,
 }
 
 #[derive(Debug)]
 struct Row {
     connection_id: u128,
+    personal: SessionId,
+    sessions: Vec<SessionId>,
     ended_ms: u64,
-    departure: Departure,
 }
 
 /// The table. At its limit the oldest goes.
@@ -30,6 +34,8 @@ pub struct Departed {
     rows: Slab<Row>,
     /// By public id. The ids are our own random bits, so a fast hasher is safe.
     by_id: FxHashMap<u128, u32>,
+    /// By row: those that it went on for.
+    lineages: Lineages,
     /// In the order of their ends.
     order: Chain,
     links: Links,
@@ -42,6 +48,7 @@ impl Departed {
         Self {
             rows: Slab::new(),
             by_id: FxHashMap::default(),
+            lineages: Lineages::default(),
             order: Chain::default(),
             links: Links::default(),
             departures_max,
@@ -59,37 +66,40 @@ impl Departed {
     }
 
     /// A connection ends.
-    pub fn insert(&mut self, connection_id: u128, departure: Departure, now_ms: u64) {
+    pub fn insert(&mut self, departure: Departure, now_ms: u64) {
         if self.rows.len() >= self.departures_max
             && let Some(oldest) = self.order.first()
         {
             self.remove(oldest);
         }
-        let at = self.rows.insert(Row { connection_id, ended_ms: now_ms, departure }) as u32;
+        let Departure { connection_id, personal, sessions, lineage } = departure;
+        let at = self.rows.insert(Row { connection_id, personal, sessions, ended_ms: now_ms }) as u32;
         self.links.append(&mut self.order, at);
         self.by_id.insert(connection_id, at);
+        self.lineages.insert(at, lineage);
     }
 
-    /// A client of the user `personal` goes on for a connection.
+    /// A client of the user `personal` goes on for a connection, or for the last one that went on for that.
     pub fn take(&mut self, connection_id: u128, personal: SessionId) -> Option<Departure> {
         self.find(connection_id, personal).map(|at| self.remove(at))
     }
 
     /// The sessions that a client of the user `personal` would go on in.
     pub fn sessions_of(&self, connection_id: u128, personal: SessionId) -> &[SessionId] {
-        self.find(connection_id, personal).map_or(&[], |at| &self.rows[at as usize].departure.sessions)
+        self.find(connection_id, personal).map_or(&[], |at| &self.rows[at as usize].sessions)
     }
 
     fn find(&self, connection_id: u128, personal: SessionId) -> Option<u32> {
-        let at = self.by_id.get(&connection_id).copied();
-        at.filter(|&at| self.rows[at as usize].departure.personal == personal)
+        let own = self.by_id.get(&connection_id).copied();
+        let at = own.or_else(|| self.lineages.heir(key_of(connection_id)));
+        at.filter(|&at| self.rows[at as usize].personal == personal)
     }
 
     fn remove(&mut self, at: u32) -> Departure {
         self.links.remove(&mut self.order, at);
-        let Row { connection_id, departure, .. } = self.rows.remove(at as usize);
+        let Row { connection_id, personal, sessions, .. } = self.rows.remove(at as usize);
         self.by_id.remove(&connection_id);
-        departure
+        Departure { connection_id, personal, sessions, lineage: self.lineages.remove(at) }
     }
 
     /// Forgets connections that ended at `since_ms` or before; at most `budget` of them.
@@ -110,6 +120,7 @@ impl Departed {
     /// Checks that every connection that waits has its place in the order.
     pub fn invariants(&self) {
         assert!(self.rows.len() <= self.departures_max);
+        self.lineages.invariants();
         assert_eq!(self.order.len(), self.rows.len());
         assert_eq!(self.by_id.len(), self.rows.len());
         assert!(self.by_id.iter().all(|(id, &at)| self.rows[at as usize].connection_id == *id));
@@ -121,47 +132,60 @@ impl Departed {
 mod tests {
     use super::*;
 
-    fn departure(user: u32) -> Departure {
+    fn departure(connection_id: u128, user: u32) -> Departure {
         let personal = SessionId { slot: user, generation: 0 };
-        Departure { personal, sessions: vec![SessionId { slot: 9, generation: 0 }], lineage: Vec::new() }
+        let sessions = vec![SessionId { slot: 9, generation: 0 }];
+        Departure { connection_id, personal, sessions, lineage: Vec::new() }
     }
 
     #[test]
     fn only_its_own_user_takes_a_connection_over_and_only_once() {
         let mut departed = Departed::new(10);
-        departed.insert(7, departure(1), 0);
-        assert_eq!(departed.take(7, departure(2).personal), None);
-        assert_eq!(departed.take(8, departure(1).personal), None);
-        assert_eq!(departed.sessions_of(7, departure(1).personal), departure(1).sessions);
-        assert!(departed.sessions_of(7, departure(2).personal).is_empty());
-        assert_eq!(departed.take(7, departure(1).personal), Some(departure(1)));
-        assert_eq!(departed.take(7, departure(1).personal), None);
+        departed.insert(departure(7, 1), 0);
+        assert_eq!(departed.take(7, departure(7, 2).personal), None);
+        assert_eq!(departed.take(8, departure(8, 1).personal), None);
+        assert_eq!(departed.sessions_of(7, departure(7, 1).personal), departure(7, 1).sessions);
+        assert!(departed.sessions_of(7, departure(7, 2).personal).is_empty());
+        assert_eq!(departed.take(7, departure(7, 1).personal), Some(departure(7, 1)));
+        assert_eq!(departed.take(7, departure(7, 1).personal), None);
+        departed.invariants();
+    }
+
+    #[test]
+    fn one_that_was_taken_over_leads_to_its_heir() {
+        let mut departed = Departed::new(10);
+        let heir = Departure { lineage: vec![Ended { key: 7, ended_ms: 0 }], ..departure(8, 1) };
+        departed.insert(heir.clone(), 0);
+        departed.invariants();
+        assert_eq!(departed.take(7, departure(7, 2).personal), None);
+        assert_eq!(departed.take(7, heir.personal), Some(heir.clone()));
+        assert_eq!(departed.take(7, heir.personal), None);
         departed.invariants();
     }
 
     #[test]
     fn those_that_were_taken_over_need_no_room() {
         let mut departed = Departed::new(2);
-        departed.insert(1, departure(1), 0);
+        departed.insert(departure(1, 1), 0);
         for id in 2..20 {
-            departed.insert(id, departure(2), 0);
-            assert!(departed.take(id, departure(2).personal).is_some());
+            departed.insert(departure(id, 2), 0);
+            assert!(departed.take(id, departure(id, 2).personal).is_some());
             departed.invariants();
         }
-        assert_eq!(departed.take(1, departure(1).personal), Some(departure(1)));
+        assert_eq!(departed.take(1, departure(1, 1).personal), Some(departure(1, 1)));
     }
 
     #[test]
     fn they_age_and_the_oldest_goes_at_the_limit() {
         let mut departed = Departed::new(2);
         for id in 1..=3 {
-            departed.insert(id, departure(1), id as u64);
+            departed.insert(departure(id, 1), id as u64);
             departed.invariants();
         }
         assert_eq!((departed.len(), departed.oldest_ms()), (2, Some(2)));
         departed.expire(2, 10);
-        assert_eq!(departed.take(2, departure(1).personal), None);
-        assert!(departed.take(3, departure(1).personal).is_some());
+        assert_eq!(departed.take(2, departure(2, 1).personal), None);
+        assert!(departed.take(3, departure(3, 1).personal).is_some());
         departed.expire(3, 10);
         departed.invariants();
         assert_eq!((departed.is_empty(), departed.oldest_ms()), (true, None));

@@ -16,6 +16,7 @@ pub mod history;
 pub mod ids;
 pub mod in_flight;
 pub mod latest;
+pub mod lineages;
 pub mod messages;
 pub mod outcomes;
 pub mod outputs;
