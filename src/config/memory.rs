@@ -73,8 +73,9 @@ pub const TICKET_BYTES: u64 = 1024;
 /// Tickets for one connection.
 pub const TICKETS_PER_CONNECTION: u64 = 2;
 
-/// One request that waits for a message or an outcome: its page's origin, where it stands, its entries in the index.
-pub const WAITING_REQUEST_BYTES: u64 = 8192;
+/// One request that waits for a message or an outcome: its page's origin and the names of its sessions, which came in one head,
+/// where it stands, its entries in the index.
+pub const WAITING_REQUEST_BYTES: u64 = 12 * 1024;
 
 /// Threads besides the workers: the loop and signals.
 pub const OTHER_THREADS: u64 = 2;
@@ -230,7 +231,7 @@ mod tests {
             (1 << 20) * 32,
             (1 << 20) * 7,
             100 * 2 * 1024,
-            164 * 8192,
+            164 * 12 * 1024,
             1 << 20,
             (4 * 2 + 2) * (2 << 20),
         ];

@@ -176,15 +176,25 @@ impl Delivery {
     /// # Errors
     /// `overloaded` when all have members.
     pub fn open_session(&mut self, name: &str) -> Result<SessionId, ProtocolError> {
-        let tables = &mut self.tables;
-        if let Some(id) = tables.sessions.find(name) {
+        if let Some(id) = self.tables.sessions.find(name) {
             return Ok(id);
         }
-        if tables.sessions.is_full() {
-            let gone = tables.sessions.remove_idle(u64::MAX).ok_or(OVERLOADED)?;
-            tables.history.forget(gone, &mut tables.messages);
+        if self.tables.sessions.is_full() && !self.forget_idle(u64::MAX) {
+            return Err(OVERLOADED);
         }
-        Ok(tables.sessions.open(name, self.now.ms()))
+        Ok(self.tables.sessions.open(name, self.now.ms()))
+    }
+
+    /// Forgets the session that has been without members longest, if that began at `since_ms` or before. Returns whether one is
+    /// gone.
+    fn forget_idle(&mut self, since_ms: u64) -> bool {
+        let tables = &mut self.tables;
+        let gone = tables.sessions.remove_idle(since_ms);
+        if let Some(session) = gone {
+            tables.history.forget(session, &mut tables.messages);
+            tables.polls.wake(session);
+        }
+        gone.is_some()
     }
 
     /// Forgets messages that are older than `WEBSOCKET_MESSAGE_EXPIRY_TIME`, sessions that had no member for as long, and
@@ -203,11 +213,11 @@ impl Delivery {
             return;
         };
         for _ in 0..budget {
-            let Some(gone) = tables.sessions.remove_idle(since_ms) else {
+            if !self.forget_idle(since_ms) {
                 break;
-            };
-            tables.history.forget(gone, &mut tables.messages);
+            }
         }
+        let tables = &mut self.tables;
         tables.departed.expire(since_ms, budget);
         tables.dedup.expire(since_ms, budget);
     }

@@ -1,4 +1,4 @@
-//! Waiting polls: a request's row waits for a message, for the end of its time, or for its client to go.
+//! Waiting polls: a request's row waits for a message, for the loss of a session, for the end of its time, or for its client to go.
 
 use super::Core;
 use crate::config::limits::{POLL_WAIT_MS, POLLS_PER_TICK_MIN, WORK_PER_REQUEST};
@@ -32,7 +32,7 @@ impl Core {
         POLL_WAIT_MS.min(self.config.message_expiry_ms / 2)
     }
 
-    /// Answers polls that messages have woken, as far as this tick's work goes.
+    /// Answers polls that are woken, as far as this tick's work goes.
     pub(super) fn answer_polls(&mut self) {
         for done in 0.. {
             if done >= POLLS_PER_TICK_MIN && !self.may_route() {
@@ -66,26 +66,44 @@ impl Core {
         }
     }
 
-    /// Answers with what history holds now. Where it lost something meanwhile the client goes on at the head, and a session that
-    /// is gone is in its cursor no more.
+    /// Answers with what history holds now. Where it lost something meanwhile the client goes on at the head.
     fn finish_poll(&mut self, slot: u32, poll: &Poll) {
-        let (is_whole, tables) = (self.is_whole(poll), &self.delivery.tables);
-        let mut stands = poll.stands.clone();
-        stands.retain(|stand| tables.sessions.is_alive(stand.session));
-        for Stand { session, seq } in &mut stands {
-            if !tables.history.covers(*session, *seq) {
-                *seq = tables.sessions.head(*session);
-            }
-        }
+        let is_whole = self.is_whole(poll);
+        let stands = self.stands_now(poll);
         let polled = self.delivery.read_after(&stands, poll.hidden_from);
         self.answer_poll(slot, poll, &polled, is_whole);
     }
 
-    fn answer_poll(&mut self, slot: u32, poll: &Poll, polled: &Polled, is_whole: bool) {
-        let now_ms = self.now_ms();
-        for stand in &polled.stands {
-            self.delivery.tables.sessions.touch(stand.session, now_ms);
+    /// Where the client goes on. A session that is gone is made again, so that it is in the cursor.
+    fn stands_now(&mut self, poll: &Poll) -> Vec<Stand> {
+        self.touch_all(&poll.stands);
+        let delivery = &mut self.delivery;
+        let mut stands = Vec::with_capacity(poll.stands.len());
+        for (&Stand { session, seq }, name) in poll.stands.iter().zip(&poll.names) {
+            let Ok(now) = delivery.open_session(name) else {
+                continue; // all others have members
+            };
+            let is_covered = now == session && delivery.tables.history.covers(session, seq);
+            let seq = if is_covered { seq } else { delivery.tables.sessions.head(now) };
+            stands.push(Stand { session: now, seq });
         }
+        // A session that was made may have taken the place of another one.
+        stands.retain(|stand| delivery.tables.sessions.is_alive(stand.session));
+        stands
+    }
+
+    /// Those that are alive are kept for the next poll.
+    fn touch_all(&mut self, stands: &[Stand]) {
+        let (now_ms, sessions) = (self.now_ms(), &mut self.delivery.tables.sessions);
+        for &Stand { session, .. } in stands {
+            if sessions.is_alive(session) {
+                sessions.touch(session, now_ms);
+            }
+        }
+    }
+
+    fn answer_poll(&mut self, slot: u32, poll: &Poll, polled: &Polled, is_whole: bool) {
+        self.touch_all(&polled.stands);
         let response = answer(&mut self.delivery, polled, is_whole);
         self.delivery.tables.connections.set_state(slot, State::Http);
         self.reply_late(slot, response, &poll.asker);

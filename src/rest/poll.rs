@@ -31,7 +31,10 @@ pub fn poll(services: &mut Services<'_>, head: &Head<'_>) -> Result<Reply, Proto
     if !waits {
         return Ok(Reply::Now(answer(services.delivery, &polled, recovered)));
     }
-    Ok(Reply::Poll(Poll { stands: polled.stands, hidden_from, asker: access::asker(services, head)? }))
+    let sessions = &services.delivery.tables.sessions;
+    let names = polled.stands.iter().map(|stand| sessions.name(stand.session).into()).collect();
+    let asker = access::asker(services, head)?;
+    Ok(Reply::Poll(Poll { stands: polled.stands, names, hidden_from, asker }))
 }
 
 /// The answer to a poll that goes on from all that it claimed, or not.

@@ -1,6 +1,7 @@
-//! Polls that wait for a message: who waits for which sessions, and whom a message has woken.
+//! Polls that wait for a message: who waits for which sessions, and who is woken.
 //!
-//! A waiting poll is no member of a session. It is woken by the first message, and reads history.
+//! A waiting poll is no member of a session. It is woken by the first message, and reads history, or when one of its sessions is
+//! forgotten.
 
 use std::collections::VecDeque;
 
@@ -23,6 +24,8 @@ pub struct Stand {
 pub struct Poll {
     /// Where it stands.
     pub stands: Vec<Stand>,
+    /// The name of each of these sessions, which may be forgotten meanwhile.
+    pub names: Box<[Box<str>]>,
     /// The [key](super::connections::key_of) of the connection whose hidden messages are hidden from it, too; zero for none.
     pub hidden_from: u64,
     /// Who asks.
@@ -43,7 +46,7 @@ pub struct Polls {
     rows: FxHashMap<u32, Waiting>,
     /// Slots by session; no empty sets.
     by_session: FxHashMap<SessionId, FxHashSet<u32>>,
-    /// Rows that a message came for, in the order of its coming. Some may wait no longer.
+    /// Rows that are woken, in that order. Some may wait no longer.
     woken: VecDeque<u32>,
 }
 
@@ -76,7 +79,7 @@ impl Polls {
         Some(poll)
     }
 
-    /// A message has come: whoever waits for the session is woken.
+    /// A message has come, or the session is forgotten: whoever waits for it is woken.
     pub fn wake(&mut self, session: SessionId) {
         if self.rows.is_empty() {
             return;
@@ -137,7 +140,8 @@ mod tests {
 
     fn poll(sessions: &[u32]) -> Poll {
         let stands = sessions.iter().map(|&slot| Stand { session: session(slot), seq: 0 }).collect();
-        Poll { stands, hidden_from: 0, asker: Asker { keep_alive: true, origin: None } }
+        let names = sessions.iter().map(|slot| slot.to_string().into()).collect();
+        Poll { stands, names, hidden_from: 0, asker: Asker { keep_alive: true, origin: None } }
     }
 
     #[test]

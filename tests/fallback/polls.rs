@@ -114,6 +114,25 @@ fn a_stale_cursor_gives_the_head() {
     }
 }
 
+/// The poll is told at once, and goes on in the sessions that take the place of those that are gone.
+#[test]
+fn a_session_that_is_forgotten_wakes_its_polls() {
+    let server = TestServer::spawn_process(&[("HASHI_SESSIONS", "4")]);
+    let cursor = head(&server);
+    let mut tcp = begin(&server, &format!("sessionId=s1&cursor={cursor}"));
+    status::expect(server.address, "connections.poll", 1);
+    for name in ["a", "b", "c", "d"] {
+        publish(&server, name, name, "normal");
+    }
+    let answer = http::read_response(&mut tcp).json();
+    assert!(ids_of(&answer).is_empty() && !json::boolean(&answer, "recovered"), "{}", answer.encode());
+    let next = json::string(&answer, "cursor");
+    assert!(next.starts_with("s1:") && next.contains(",~:") && encode(next) != cursor, "{next}");
+    publish(&server, "s1", "e", "normal");
+    let answer = poll(&server, "user-1", &format!("sessionId=s1&cursor={}", encode(next)));
+    assert_eq!((ids_of(&answer), json::boolean(&answer, "recovered")), (vec!["e".to_owned()], true));
+}
+
 /// A message that was past its time before it was polled is told as lost once; all others are there.
 #[test]
 fn what_has_expired_is_told() {
