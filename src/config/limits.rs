@@ -145,6 +145,8 @@ pub const IN_FLIGHT_MEMORY_SHARE: u64 = 4;
 pub const RETRY_PAUSE_MS: u64 = 50;
 /// Messages whose confirmations are counted for their senders; beyond it more are refused.
 pub const OUTCOMES_MAX: usize = 16 * 1024;
+/// Those of one user: an eighth of all, so that one who asks for everything leaves room for others.
+pub const OUTCOMES_PER_USER_MAX: usize = OUTCOMES_MAX / 8;
 /// Ids remembered over all users: beyond it the oldest is forgotten.
 pub const REMEMBERED_IDS_MAX: usize = 128 * 1024;
 /// Longest time a request may ask to wait for confirmations, in milliseconds.

@@ -4,7 +4,7 @@ use std::hash::Hash;
 
 use super::{Delivery, OVERLOADED, Publication};
 use crate::config::limits::WORK_PER_COPY;
-use crate::message::{Ack, Guarantee, ProtocolError};
+use crate::message::{Ack, ErrorCode, Guarantee, ProtocolError};
 use crate::tables::connections::key_of;
 use crate::tables::dedup::{Identifier, Seen};
 use crate::tables::fingerprints::Label;
@@ -12,16 +12,48 @@ use crate::tables::in_flight::Receiver;
 use crate::tables::outcomes::{Outcome, Verdict, Watcher};
 use crate::tables::{ConnId, Counts, MessageId, OutcomeId, Published, SessionId};
 
+const TOO_MANY_OUTCOMES: ProtocolError =
+    ProtocolError::with_message(ErrorCode::RateLimited, "Too many messages of this user wait to be confirmed.")
+        .retry_after(1000);
+
 impl Delivery {
-    /// Whether so many more copies can be held, and their outcome counted.
-    pub(super) fn check_room_to_hold(&self, guarantee: Guarantee, copies: u32) -> Result<(), ProtocolError> {
-        let in_flight = &self.tables.in_flight;
-        let fits = match guarantee {
-            Guarantee::Once => true,
-            Guarantee::Retried => in_flight.has_room(copies as usize),
-            Guarantee::Reported => in_flight.has_room(copies as usize) && !in_flight.outcomes.is_full(),
-        };
-        if fits { Ok(()) } else { Err(OVERLOADED) }
+    /// Checks that so many more copies can be held, and their outcome counted.
+    ///
+    /// # Errors
+    /// `overloaded`, or `rate_limited` where its sender has too many outcomes.
+    pub(super) fn check_room_to_hold(
+        &mut self,
+        publication: &Publication<'_>,
+        copies: u32,
+    ) -> Result<(), ProtocolError> {
+        if !publication.is_reliable() {
+            return Ok(());
+        }
+        if !self.tables.in_flight.has_room(copies as usize) {
+            self.totals.holds_refused += 1;
+            return Err(OVERLOADED);
+        }
+        if publication.guarantee == Guarantee::Reported {
+            self.check_room_to_count(publication).inspect_err(|_| self.totals.outcomes_refused += 1)?;
+        }
+        Ok(())
+    }
+
+    fn check_room_to_count(&self, publication: &Publication<'_>) -> Result<(), ProtocolError> {
+        let outcomes = &self.tables.in_flight.outcomes;
+        if outcomes.is_full() {
+            Err(OVERLOADED)
+        } else if outcomes.is_full_for(self.sender_of(publication)) {
+            Err(TOO_MANY_OUTCOMES)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The label of the user who publishes; the server has zero.
+    fn sender_of(&self, publication: &Publication<'_>) -> Label {
+        let user_id = publication.from.user_id(&self.tables.sessions);
+        user_id.map_or(0, |user_id| self.fingerprints.label(user_id))
     }
 
     /// The label of a message that is to be confirmed, zero for others.
@@ -49,6 +81,7 @@ impl Delivery {
         id: MessageId,
         publication: &Publication<'_>,
     ) -> Option<OutcomeId> {
+        let sender = self.sender_of(publication);
         let tables = &mut self.tables;
         let confirming = |&slot: &u32| tables.connections.confirming(slot);
         let receivers: Vec<Receiver> = slots.iter().filter_map(confirming).collect();
@@ -59,7 +92,7 @@ impl Delivery {
         let counts = Counts { matched: slots.len() as u32, unconfirmable, ..Counts::default() };
         let in_flight = &mut tables.in_flight;
         let outcome = (publication.guarantee == Guarantee::Reported)
-            .then(|| in_flight.outcomes.open(publication.id, seq, counts));
+            .then(|| in_flight.outcomes.open(sender, publication.id, seq, counts));
         in_flight.note(Verdict::Unconfirmable, u64::from(unconfirmable));
         in_flight.hold(id, receivers, outcome, description.end_ms(self.life_ms), &mut tables.messages);
         outcome
@@ -169,8 +202,10 @@ impl Delivery {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::limits::WORK_PER_ROW;
+    use crate::config::limits::{OUTCOMES_PER_USER_MAX, WORK_PER_ROW};
+    use crate::delivery::Author;
     use crate::delivery::bench::Bench;
+    use crate::message::Priority;
 
     fn work_of<T>(bench: &mut Bench, does: impl FnOnce(&mut Bench) -> T) -> usize {
         let before = bench.delivery.work;
@@ -190,5 +225,25 @@ mod tests {
         let mut confirm = |ids: &[String]| work_of(&mut bench, |bench| bench.delivery.confirm(slots[0], ids));
         assert_eq!(confirm(&["m".to_owned(), "unknown".to_owned()]), 2 * WORK_PER_COPY);
         assert_eq!(confirm(&vec![String::new(); 1024]), WORK_PER_ROW, "the longest takes a row's share of a tick");
+    }
+
+    /// One user who asks for the outcome of everything does not deny it to others.
+    #[test]
+    fn a_user_s_outcomes_have_a_limit_of_their_own() {
+        let mut bench = Bench::new();
+        bench.connect(1);
+        let ask = |bench: &mut Bench, user| {
+            let publication = Publication {
+                from: Author::User(user),
+                guarantee: Guarantee::Reported,
+                ..Publication::plain(Priority::Normal, b"1")
+            };
+            bench.delivery.publish(bench.session, None, &publication).map(drop).map_err(|error| error.code)
+        };
+        for _ in 0..OUTCOMES_PER_USER_MAX {
+            assert_eq!(ask(&mut bench, "greedy"), Ok(()));
+        }
+        assert_eq!(ask(&mut bench, "greedy"), Err(ErrorCode::RateLimited));
+        assert_eq!((ask(&mut bench, "other"), bench.delivery.totals.outcomes_refused), (Ok(()), 1));
     }
 }

@@ -28,7 +28,7 @@ use uuid::Builder;
 use crate::config::Config;
 use crate::config::limits::{
     DEBOUNCED_TOPICS_MAX, EVICTIONS_PER_TICK, HELD_BYTES_MAX, IN_FLIGHT_MAX, IN_FLIGHT_MEMORY_SHARE,
-    IN_FLIGHT_PER_RECEIVER_MAX, IN_FLIGHT_PER_USER_MAX, OUTCOMES_MAX, REMEMBERED_IDS_MAX,
+    IN_FLIGHT_PER_RECEIVER_MAX, IN_FLIGHT_PER_USER_MAX, OUTCOMES_MAX, OUTCOMES_PER_USER_MAX, REMEMBERED_IDS_MAX,
 };
 use crate::config::memory::TICKETS_PER_CONNECTION;
 use crate::message::timestamp::{TIMESTAMP_BYTES, TimestampText};
@@ -37,6 +37,7 @@ use crate::tables::dedup::DedupLimits;
 use crate::tables::held::{Held, HeldLimits};
 use crate::tables::history::HistoryLimits;
 use crate::tables::in_flight::InFlightLimits;
+use crate::tables::outcomes::OutcomeLimits;
 use crate::tables::owed::Reason;
 use crate::tables::{
     Connections, Dedup, Departed, Fingerprints, History, InFlight, Messages, Outputs, Polls, SessionId, Sessions,
@@ -114,6 +115,10 @@ pub struct Totals {
     pub catch_ups: u64,
     /// Gaps told, by reason.
     pub gaps: [u64; Reason::ALL.len()],
+    /// Messages refused because too many copies are in flight.
+    pub holds_refused: u64,
+    /// Messages refused because too many outcomes are counted, over all or for their sender.
+    pub outcomes_refused: u64,
     /// Ids in confirmations that confirmed nothing.
     pub ignored_acks: u64,
     /// Errors answered, by the code's place in its table.
@@ -149,7 +154,7 @@ impl Delivery {
                         retries: config.retry_attempts,
                         timeout_ms: config.ack_timeout_ms,
                     },
-                    OUTCOMES_MAX,
+                    OutcomeLimits { rows: OUTCOMES_MAX, rows_per_sender: OUTCOMES_PER_USER_MAX },
                 ),
                 dedup: Dedup::new(DedupLimits { ids_per_user: config.dedup_ids as usize, ids: REMEMBERED_IDS_MAX }),
                 messages: Messages::new(usize::try_from(config.memory_bytes).unwrap_or(usize::MAX)),

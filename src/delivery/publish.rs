@@ -138,7 +138,7 @@ impl Delivery {
     ) -> Result<Published, ProtocolError> {
         let Exclusion { row: exclude, hidden_from } = exclusion;
         let matched = self.matched(session, exclude);
-        self.check_room_to_hold(publication.guarantee, matched)?;
+        self.check_room_to_hold(publication, matched)?;
         let seq = self.tables.sessions.head(session) + 1;
         let id = self.store_session_message(session, seq, publication, hidden_from)?;
         self.tables.sessions.advance(session, self.now.ms());
@@ -206,7 +206,7 @@ impl Delivery {
     /// # Errors
     /// `overloaded` as for [`Delivery::publish`].
     pub fn send_direct(&mut self, slot: u32, publication: &Publication<'_>) -> Result<Published, ProtocolError> {
-        self.check_room_to_hold(publication.guarantee, 1)?;
+        self.check_room_to_hold(publication, 1)?;
         let timestamp = self.timestamp();
         let from = publication.from.user_id(&self.tables.sessions);
         encode(&mut self.scratch, &outgoing(publication, from, &timestamp, None, None));

@@ -69,6 +69,13 @@ fn counters(o: Overview<'_>) -> Vec<Counter> {
             f.unconfirmable,
         ),
         ("retries", "hashi_retries_total", "Copies of reliable messages that were sent again.", f.retries),
+        ("holdsRefused", "hashi_holds_refused_total", "Messages refused: too many copies in flight.", d.holds_refused),
+        (
+            "outcomesRefused",
+            "hashi_outcomes_refused_total",
+            "Messages refused: too many outcomes counted.",
+            d.outcomes_refused,
+        ),
         ("ignoredAcks", "hashi_ignored_acks_total", "Confirmations of nothing.", d.ignored_acks),
         (
             "repeated",

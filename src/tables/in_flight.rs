@@ -19,7 +19,7 @@ use self::index::{Copy, Index};
 use super::chains::{Chain, Links};
 use super::fingerprints::Label;
 use super::messages::{Description, Topic};
-use super::outcomes::{Outcomes, Verdict};
+use super::outcomes::{OutcomeLimits, Outcomes, Verdict};
 use super::{MessageId, Messages, OutcomeId, Wheel};
 
 /// What the table allows.
@@ -122,9 +122,9 @@ pub struct InFlight {
 
 impl InFlight {
     /// An empty table.
-    pub fn new(limits: InFlightLimits, outcomes_max: usize) -> Self {
+    pub fn new(limits: InFlightLimits, outcomes: OutcomeLimits) -> Self {
         Self {
-            outcomes: Outcomes::new(outcomes_max),
+            outcomes: Outcomes::new(outcomes),
             totals: InFlightTotals::default(),
             limits,
             index: Index::default(),
@@ -502,7 +502,8 @@ mod tests {
             let bytes = 1 << 20;
             let limits =
                 InFlightLimits { copies: 100, copies_per_receiver, copies_per_user, bytes, retries, timeout_ms: 1000 };
-            Self { table: InFlight::new(limits, 10), messages: Messages::new(1 << 20), now_ms: 0 }
+            let outcomes = OutcomeLimits { rows: 10, rows_per_sender: 10 };
+            Self { table: InFlight::new(limits, outcomes), messages: Messages::new(1 << 20), now_ms: 0 }
         }
 
         fn store(&mut self, label: Label, topic: Option<u128>) -> MessageId {
@@ -516,7 +517,7 @@ mod tests {
         fn hold(&mut self, label: Label, topic: Option<u128>, receivers: &[u32]) -> (MessageId, OutcomeId) {
             let id = self.store(label, topic);
             let counts = Counts { matched: receivers.len() as u32, ..Counts::default() };
-            let outcome = self.table.outcomes.open("m", None, counts);
+            let outcome = self.table.outcomes.open(1, "m", None, counts);
             let receivers: Vec<_> = receivers.iter().copied().map(receiver).collect();
             if let Some(topic) = topic {
                 let _ = self.table.replace(Topic(topic), &mut self.messages);

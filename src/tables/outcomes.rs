@@ -5,9 +5,20 @@
 
 use std::collections::VecDeque;
 
+use rustc_hash::FxHashMap;
 use slab::Slab;
 
+use super::fingerprints::Label;
 use super::{ConnId, Counts, OutcomeId, SessionId};
+
+/// What the table allows.
+#[derive(Clone, Copy, Debug)]
+pub struct OutcomeLimits {
+    /// Outcomes over all senders.
+    pub rows: usize,
+    /// Outcomes of one sender.
+    pub rows_per_sender: usize,
+}
 
 /// What became of one receiver's copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +57,7 @@ pub struct Outcome {
 
 struct Row {
     outcome: Outcome,
+    sender: Label,
     /// Whether the row may end: who is to be told is known, and be it nobody.
     is_watched: bool,
     is_finished: bool,
@@ -57,13 +69,21 @@ pub struct Outcomes {
     generations: Vec<u32>,
     /// Rows whose watchers are to be told now, in the order in which they were settled.
     finished: VecDeque<u32>,
-    rows_max: usize,
+    /// How many rows each sender has; none has zero. Labels are hashes already.
+    by_sender: FxHashMap<Label, usize>,
+    limits: OutcomeLimits,
 }
 
 impl Outcomes {
     /// An empty table.
-    pub const fn new(rows_max: usize) -> Self {
-        Self { rows: Slab::new(), generations: Vec::new(), finished: VecDeque::new(), rows_max }
+    pub fn new(limits: OutcomeLimits) -> Self {
+        Self {
+            rows: Slab::new(),
+            generations: Vec::new(),
+            finished: VecDeque::new(),
+            by_sender: FxHashMap::default(),
+            limits,
+        }
     }
 
     /// Outcomes that are not told yet.
@@ -78,7 +98,12 @@ impl Outcomes {
 
     /// Whether there is no room for one more.
     pub fn is_full(&self) -> bool {
-        self.rows.len() >= self.rows_max
+        self.rows.len() >= self.limits.rows
+    }
+
+    /// Whether a sender has as many as it may.
+    pub fn is_full_for(&self, sender: Label) -> bool {
+        self.by_sender.get(&sender).is_some_and(|&rows| rows >= self.limits.rows_per_sender)
     }
 
     /// Whether somebody is to be told now.
@@ -86,12 +111,13 @@ impl Outcomes {
         !self.finished.is_empty()
     }
 
-    /// Begins to count. There must be room.
+    /// Begins to count for a sender. There must be room.
     #[must_use]
-    pub fn open(&mut self, id: &str, seq: Option<u64>, counts: Counts) -> OutcomeId {
-        assert!(!self.is_full(), "an outcome beyond the limit");
+    pub fn open(&mut self, sender: Label, id: &str, seq: Option<u64>, counts: Counts) -> OutcomeId {
+        assert!(!self.is_full() && !self.is_full_for(sender), "an outcome beyond the limit");
+        *self.by_sender.entry(sender).or_default() += 1;
         let outcome = Outcome { id: id.into(), seq, counts, memory: None, watchers: Vec::new() };
-        let slot = self.rows.insert(Row { outcome, is_watched: false, is_finished: false });
+        let slot = self.rows.insert(Row { outcome, sender, is_watched: false, is_finished: false });
         if self.generations.len() <= slot {
             self.generations.resize(slot + 1, 0);
         }
@@ -156,7 +182,13 @@ impl Outcomes {
     pub fn next_finished(&mut self) -> Option<Outcome> {
         let slot = self.finished.pop_front()? as usize;
         self.generations[slot] = self.generations[slot].wrapping_add(1);
-        Some(self.rows.remove(slot).outcome)
+        let Row { outcome, sender, .. } = self.rows.remove(slot);
+        let rows = self.by_sender.get_mut(&sender).expect("ok because the row was counted");
+        *rows -= 1;
+        if *rows == 0 {
+            self.by_sender.remove(&sender);
+        }
+        Some(outcome)
     }
 
     fn finish(&mut self, id: OutcomeId) {
@@ -181,7 +213,12 @@ impl Outcomes {
 
     /// Checks the sums and the list of those that are finished.
     pub fn invariants(&self) {
-        assert!(self.rows.len() <= self.rows_max);
+        assert!(self.rows.len() <= self.limits.rows);
+        let mut by_sender = FxHashMap::default();
+        for (_, row) in &self.rows {
+            *by_sender.entry(row.sender).or_default() += 1;
+        }
+        assert_eq!(self.by_sender, by_sender);
         let finished = self.rows.iter().filter(|(_, row)| row.is_finished).count();
         assert_eq!(finished, self.finished.len());
         for (_, row) in &self.rows {
@@ -198,14 +235,16 @@ mod tests {
 
     const TWO: Counts = Counts { matched: 3, confirmed: 0, expired: 0, unconfirmable: 1 };
 
+    const LIMITS: OutcomeLimits = OutcomeLimits { rows: 2, rows_per_sender: 2 };
+
     fn watcher(key: u64) -> Watcher {
         Watcher::Client(SessionId { slot: 1, generation: 0 }, key)
     }
 
     #[test]
     fn an_outcome_ends_once_all_is_settled_and_somebody_is_to_be_told() {
-        let mut table = Outcomes::new(2);
-        let id = table.open("m", Some(7), TWO);
+        let mut table = Outcomes::new(LIMITS);
+        let id = table.open(1, "m", Some(7), TWO);
         table.count(id, Verdict::Confirmed);
         assert!(table.watch(id, watcher(1)) && table.watch(id, watcher(1)) && table.watch(id, watcher(2)));
         table.leave(id, watcher(2));
@@ -220,14 +259,27 @@ mod tests {
 
     #[test]
     fn a_settled_one_waits_for_who_is_to_be_told() {
-        let mut table = Outcomes::new(2);
+        let mut table = Outcomes::new(LIMITS);
         let settled = Counts { matched: 1, unconfirmable: 1, ..Counts::default() };
-        let [first, second] = ["a", "b"].map(|id| table.open(id, None, settled));
+        let [first, second] = ["a", "b"].map(|id| table.open(1, id, None, settled));
         assert!(table.is_full() && !table.has_finished());
         table.abandon(first);
         assert!(table.next_finished().unwrap().watchers.is_empty());
         table.watch(second, Watcher::Request(ConnId { slot: 3, generation: 1 }));
         assert_eq!(table.next_finished().unwrap().watchers.len(), 1);
+        table.invariants();
+    }
+
+    #[test]
+    fn one_sender_leaves_room_for_others() {
+        let mut table = Outcomes::new(OutcomeLimits { rows: 3, rows_per_sender: 2 });
+        let [first, _] = ["a", "b"].map(|id| table.open(1, id, None, Counts::default()));
+        assert!(table.is_full_for(1) && !table.is_full_for(2) && !table.is_full());
+        let _ = table.open(2, "c", None, Counts::default());
+        assert!(table.is_full());
+        table.abandon(first);
+        assert!(table.next_finished().is_some());
+        assert!(!table.is_full_for(1) && !table.is_full());
         table.invariants();
     }
 }
