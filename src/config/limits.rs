@@ -30,6 +30,8 @@ pub const WORK_PER_MESSAGE: usize = 24;
 /// Work of a copy of a reliable message when it is held, which pays for writing it, too, and when it ends or is sent again:
 /// about four look-ups, three chains and a timer.
 pub const WORK_PER_COPY: usize = 8;
+/// Work of a position that a client comes back with: its look-up, its part of the welcome, and the gap that it may cost.
+pub const WORK_PER_POSITION: usize = 128;
 /// Work of a request beyond its answer's bytes.
 pub const WORK_PER_REQUEST: usize = 256;
 /// Bytes of a message or an answer that are worth one unit of work. JSON of nothing but small values, the worst case,
@@ -279,6 +281,7 @@ const _: () = assert!(BATCH_BYTES >= GATHER_BYTES_MAX);
 const _: () = assert!(BATCH_BYTES <= DRAIN_BYTES_PER_TICK);
 const _: () = assert!(TICKET_OPEN_MS <= TICKET_IDLE_MS && TICKET_IDLE_MS <= TICKET_LIFE_MS);
 const _: () = assert!(WORK_PER_ROW <= WORK_PER_TICK);
+const _: () = assert!(RESUME_POSITIONS_MAX * WORK_PER_POSITION <= WORK_PER_TICK);
 const _: () = assert!(READ_BUFFER_BYTES <= READ_BYTES_PER_TICK);
 const _: () = assert!(WHEEL_BUCKETS.is_power_of_two());
 const _: () = assert!(METHOD_BYTES_MAX + TARGET_BYTES_MAX + " HTTP/1.1 \r\n".len() <= LINE_BYTES_MAX);

@@ -4,7 +4,7 @@ use super::Core;
 use super::ending::Ending;
 use super::protocol::TOO_MANY_SESSIONS;
 use crate::auth::{Identity, Principal};
-use crate::config::limits::{RECONNECT_MAX_MS, RECONNECT_MIN_MS};
+use crate::config::limits::{RECONNECT_MAX_MS, RECONNECT_MIN_MS, WORK_PER_POSITION};
 use crate::delivery::{Answer, Loss, Resumed};
 use crate::message::encode::{write_json_string, write_number};
 use crate::message::system::{Authentication, BAD_TOKEN, Features, Resume, parse_authentication};
@@ -296,6 +296,7 @@ impl Core {
     /// answered as lost, whether there is such a session or not.
     fn positions(&mut self, slot: u32, resume: Option<&Resume>) -> (Vec<u8>, Recovery) {
         let claims = resume.map_or(&[][..], |resume| &resume.positions);
+        self.delivery.work += claims.len() * WORK_PER_POSITION;
         let personal = self.delivery.tables.connections.profile(slot).personal;
         let sessions = &self.delivery.tables.sessions;
         let others = sessions.of_connection(slot).filter(|id| Some(*id) != personal);
@@ -379,5 +380,24 @@ fn features_json(features: Features) -> String {
 fn separate(list: &mut Vec<u8>) {
     if !list.is_empty() {
         list.push(b',');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::system::Claim;
+    use crate::reactor::bench::Bench;
+
+    /// Those of sessions that the client is not in cost a gap each.
+    #[test]
+    fn every_position_that_is_claimed_is_charged() {
+        let mut bench = Bench::new(0);
+        let core = &mut bench.reactor.core;
+        let names = ["s", "unknown", "unknown too"];
+        let positions = names.map(|name| (name.to_owned(), Claim::default())).to_vec();
+        let before = core.delivery.work;
+        core.positions(0, Some(&Resume { positions, connection_id: None }));
+        assert_eq!(core.delivery.work - before, names.len() * WORK_PER_POSITION);
     }
 }

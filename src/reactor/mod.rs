@@ -6,6 +6,8 @@
 mod accept;
 mod admit;
 mod arrays;
+#[cfg(test)]
+mod bench;
 mod close;
 mod complete;
 mod drain;
