@@ -73,7 +73,7 @@ impl Delivery {
     fn retry(&mut self, copy: Due) {
         let now_ms = self.now.ms();
         if !self.is_for(copy.slot, self.tables.messages.description(copy.message)) {
-            self.settle(copy.key, Verdict::Expired);
+            self.settle(copy.key, Verdict::GivenUp);
         } else if self.tables.outputs.is_blocked(copy.slot) {
             self.tables.in_flight.postpone(copy.key, now_ms);
         } else if self.has_room_to_retry(copy.slot) && self.queue_again(&copy) {
@@ -210,7 +210,7 @@ impl Delivery {
     fn judge(&self, copy: &Due, resumed: &[(SessionId, Resumed)]) -> Judgement {
         let description = self.tables.messages.description(copy.message);
         if !self.is_for(copy.slot, description) {
-            return Judgement::Settled(Verdict::Expired);
+            return Judgement::Settled(Verdict::GivenUp);
         }
         let Some(place) = description.place else {
             return Judgement::Again;

@@ -111,11 +111,11 @@ pub struct InFlight {
     pub totals: InFlightTotals,
     limits: InFlightLimits,
     index: Index,
-    /// By slot of a copy: when it is due.
+    /// By copy: when it is due.
     timers: Wheel,
-    /// By row of a message: when it expires.
+    /// By message: when it expires.
     ends: Wheel,
-    /// Rows of messages that have expired and still have copies, which end one by one.
+    /// Messages that have expired and still have copies, which end one by one.
     ending: Chain,
     ending_links: Links,
 }
@@ -283,7 +283,7 @@ impl InFlight {
 
     /// What is known of a copy, if it has not ended and its receiver has a row.
     pub fn find(&self, key: CopyKey) -> Option<Due> {
-        self.due(self.index.slot(key)?)
+        self.due(self.index.resolve(key)?)
     }
 
     /// Moves time on. Messages that have expired are given up, and so are copies that were sent again often enough; the
@@ -302,7 +302,7 @@ impl InFlight {
         self.timers.expire(now_ms, budget - given_up.copies, &mut fired);
         for copy in fired {
             if self.index.copy(copy).writes > self.limits.retries {
-                self.end(copy, Verdict::Expired, messages);
+                self.end(copy, Verdict::GivenUp, messages);
                 given_up.copies += 1;
             } else {
                 due.extend(self.due(copy));
@@ -321,14 +321,14 @@ impl InFlight {
 
     /// The copy was not queued, because its receiver takes nothing: it is due again as late as if it had just been written.
     pub fn postpone(&mut self, key: CopyKey, now_ms: u64) {
-        if let Some(copy) = self.index.slot(key) {
+        if let Some(copy) = self.index.resolve(key) {
             self.arm(copy, now_ms);
         }
     }
 
     /// The copy was not queued, because there is no room just now.
     pub fn postpone_to(&mut self, key: CopyKey, due_ms: u64) {
-        if let Some(copy) = self.index.slot(key) {
+        if let Some(copy) = self.index.resolve(key) {
             self.timers.arm(copy, due_ms);
         }
     }
@@ -344,18 +344,18 @@ impl InFlight {
 
     /// The message to queue for a retry, if one was made.
     pub fn retry_of(&self, key: CopyKey) -> Option<MessageId> {
-        self.index.message_of(self.index.slot(key)?).retry
+        self.index.message_of(self.index.resolve(key)?).retry
     }
 
     /// `retry` has the bytes of the copy's message. One of its references is now this table's. The copy must be there.
     pub fn set_retry(&mut self, key: CopyKey, retry: MessageId, messages: &mut Messages) {
-        let copy = self.index.slot(key).expect("ok because its message was just read to make the retry");
+        let copy = self.index.resolve(key).expect("ok because its message was just read to make the retry");
         self.index.set_retry(copy, retry, messages);
     }
 
     /// The copy ends.
     pub fn settle(&mut self, key: CopyKey, verdict: Verdict, messages: &mut Messages) {
-        if let Some(copy) = self.index.slot(key) {
+        if let Some(copy) = self.index.resolve(key) {
             self.end(copy, verdict, messages);
         }
     }
@@ -364,7 +364,7 @@ impl InFlight {
     pub const fn note(&mut self, verdict: Verdict, copies: u64) {
         *match verdict {
             Verdict::Confirmed => &mut self.totals.confirmed,
-            Verdict::Expired => &mut self.totals.given_up,
+            Verdict::GivenUp => &mut self.totals.given_up,
             Verdict::Unconfirmable => &mut self.totals.unconfirmable,
         } += copies;
     }
@@ -401,7 +401,7 @@ impl InFlight {
             if let Some((Due { slot, is_written, .. }, retry)) = self.due(copy).zip(retry) {
                 given_up.obsolete.push(Obsolete { retry, slot, description, is_written });
             }
-            self.end(copy, Verdict::Expired, messages);
+            self.end(copy, Verdict::GivenUp, messages);
         }
         given_up.copies += copies.len();
     }
@@ -420,14 +420,14 @@ impl InFlight {
     }
 
     fn copy_mut(&mut self, key: CopyKey) -> Option<&mut Copy> {
-        self.index.slot(key).map(|copy| self.index.copy_mut(copy))
+        self.index.resolve(key).map(|copy| self.index.copy_mut(copy))
     }
 
     fn copies_of(&self, receiver: u64) -> Vec<u32> {
         self.index.received(receiver).collect()
     }
 
-    /// The row of a message, made now if it has none.
+    /// A message, tracked from now on if it is not yet.
     fn track(&mut self, id: MessageId, outcome: Option<OutcomeId>, expires_ms: u64, messages: &mut Messages) -> u32 {
         if let Some(message) = self.index.find_message(id) {
             return message;
@@ -444,7 +444,7 @@ impl InFlight {
             return false;
         };
         self.totals.displaced += 1;
-        self.end(oldest, Verdict::Expired, messages)
+        self.end(oldest, Verdict::GivenUp, messages)
     }
 
     /// Adds the references that the table holds.
@@ -455,10 +455,10 @@ impl InFlight {
     /// Checks the relations, the timers and the outcomes.
     pub fn invariants(&self, messages: &Messages) {
         assert!(self.len() <= self.limits.copies);
-        assert_eq!(self.ends.armed() + self.ending.len(), self.index.messages());
+        assert_eq!(self.ends.armed() + self.ending.len(), self.index.tracked_len());
         assert!(self.ending_links.iter(self.ending).all(|message| self.ends.due_ms(message).is_none()));
         self.index.invariants(messages);
-        for copy in self.index.slots().filter(|&copy| self.index.row_of(copy).is_none()) {
+        for copy in self.index.all().filter(|&copy| self.index.row_of(copy).is_none()) {
             assert!(self.timers.due_ms(copy).is_none(), "a timer of a receiver that is gone");
         }
         self.timers.invariants();
@@ -720,7 +720,7 @@ mod tests {
         bench.table.begin_again(key, true);
         bench.table.postpone(key, 0);
         bench.table.postpone_to(key, 0);
-        bench.table.settle(key, Verdict::Expired, &mut bench.messages);
+        bench.table.settle(key, Verdict::GivenUp, &mut bench.messages);
         assert_eq!((bench.table.find(key), bench.table.retry_of(key)), (None, None));
         assert_eq!((bench.counts(outcome).confirmed, bench.table.len()), (1, 1));
         assert!(bench.expire_at(50_000).is_empty(), "the other copy has no timer");

@@ -25,8 +25,8 @@ pub struct OutcomeLimits {
 pub enum Verdict {
     /// The receiver has confirmed it.
     Confirmed,
-    /// Its time or its attempts ran out, or a newer message of its key came.
-    Expired,
+    /// Its time or its attempts ran out, it gave way at a limit, or a newer message of its key came.
+    GivenUp,
     /// The receiver does not confirm.
     Unconfirmable,
 }
@@ -144,7 +144,7 @@ impl Outcomes {
         let counts = &mut row.outcome.counts;
         *match verdict {
             Verdict::Confirmed => &mut counts.confirmed,
-            Verdict::Expired => &mut counts.expired,
+            Verdict::GivenUp => &mut counts.expired,
             Verdict::Unconfirmable => &mut counts.unconfirmable,
         } += 1;
         self.finish(id);
@@ -249,7 +249,7 @@ mod tests {
         assert!(table.watch(id, watcher(1)) && table.watch(id, watcher(1)) && table.watch(id, watcher(2)));
         table.leave(id, watcher(2));
         assert!(!table.has_finished());
-        table.count(id, Verdict::Expired);
+        table.count(id, Verdict::GivenUp);
         table.invariants();
         let outcome = table.next_finished().unwrap();
         assert_eq!(outcome.counts, Counts { matched: 3, confirmed: 1, expired: 1, unconfirmable: 1 });

@@ -1,10 +1,11 @@
 //! The relations of copies: which there are, of which messages, for which receivers.
 //!
 //! A copy is in four chains: of its receiver, of its receiver's user, of its message, and of its receiver and label, by which
-//! a confirmation finds it. All of them are changed here and nowhere else. A message has a row as long as it has copies;
+//! a confirmation finds it. All of them are changed here and nowhere else. A message is tracked as long as it has copies;
 //! messages, receivers, users and labels of which nothing is in flight have no entry.
 //!
-//! Within the table a copy is named by its slot. What leaves the table has a [`CopyKey`].
+//! Within the table copies and messages are named by their places in `copies` and `tracked`; a *row* is that of a connection.
+//! Out of the table a copy is named by its [`CopyKey`].
 
 use std::hash::Hash;
 
@@ -19,7 +20,7 @@ use crate::tables::{MessageId, Messages, OutcomeId, SessionId};
 /// A copy in the table. Once the copy has ended its key finds nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CopyKey {
-    slot: u32,
+    place: u32,
     generation: u32,
 }
 
@@ -41,7 +42,7 @@ pub(super) struct Copy {
     pub(super) receiver: u64,
     /// The personal session of the receiver's user, who is the same for whoever takes the copy over.
     user: SessionId,
-    /// The row in `tracked`.
+    /// The place in `tracked`.
     pub(super) message: u32,
     /// How often it was written, but for a take-over, which sends it in the place of one that was lost.
     pub(super) writes: u32,
@@ -79,7 +80,7 @@ struct Waiting {
 pub(super) struct Removed {
     /// The outcome that it counts for.
     pub(super) outcome: Option<OutcomeId>,
-    /// The row of its message, if it was the last copy and that is gone, too.
+    /// Its message, if it was the last copy and that is gone, too.
     pub(super) untracked: Option<u32>,
     /// Whether a message was freed by that.
     pub(super) is_freed: bool,
@@ -89,7 +90,7 @@ pub(super) struct Removed {
 #[derive(Default)]
 pub(super) struct Index {
     copies: Slab<Copy>,
-    /// By slot of a copy.
+    /// By place of a copy.
     generations: Vec<u32>,
     tracked: Slab<Tracked>,
     by_message: FxHashMap<MessageId, u32>,
@@ -114,7 +115,7 @@ impl Index {
     }
 
     /// Messages.
-    pub(super) fn messages(&self) -> usize {
+    pub(super) fn tracked_len(&self) -> usize {
         self.tracked.len()
     }
 
@@ -125,13 +126,13 @@ impl Index {
 
     /// The key of a copy.
     pub(super) fn key(&self, copy: u32) -> CopyKey {
-        CopyKey { slot: copy, generation: self.generations[copy as usize] }
+        CopyKey { place: copy, generation: self.generations[copy as usize] }
     }
 
     /// The copy of a key, if it has not ended.
-    pub(super) fn slot(&self, key: CopyKey) -> Option<u32> {
-        let is_alive = self.copies.contains(key.slot as usize) && self.key(key.slot) == key;
-        is_alive.then_some(key.slot)
+    pub(super) fn resolve(&self, key: CopyKey) -> Option<u32> {
+        let is_alive = self.copies.contains(key.place as usize) && self.key(key.place) == key;
+        is_alive.then_some(key.place)
     }
 
     /// A copy.
@@ -164,17 +165,17 @@ impl Index {
         self.receivers.get(&receiver)?.row
     }
 
-    /// A message by the row that it has.
+    /// A message.
     pub(super) fn message(&self, message: u32) -> &Tracked {
         &self.tracked[message as usize]
     }
 
-    /// The row of a message.
+    /// A message by its id.
     pub(super) fn find_message(&self, id: MessageId) -> Option<u32> {
         self.by_message.get(&id).copied()
     }
 
-    /// The row of the newest message of a topic.
+    /// The newest message of a topic.
     pub(super) fn find_topic(&self, topic: Topic) -> Option<u32> {
         self.by_topic.get(&topic).copied()
     }
@@ -215,7 +216,7 @@ impl Index {
         self.message_links.iter(self.message(message).copies)
     }
 
-    /// Makes a row for a message that has none. It must get a copy.
+    /// Begins to track a message. It must get a copy.
     pub(super) fn track(&mut self, id: MessageId, outcome: Option<OutcomeId>, messages: &mut Messages) -> u32 {
         let Description { label, topic, .. } = *messages.description(id);
         messages.retain(id, 1);
@@ -224,7 +225,7 @@ impl Index {
         let row = Tracked { id, retry: None, label, topic, outcome, copies: Chain::default() };
         let message = self.tracked.insert(row) as u32;
         let before = self.by_message.insert(id, message);
-        assert!(before.is_none(), "a message with two rows");
+        assert!(before.is_none(), "a message is tracked twice");
         if let Some(topic) = topic {
             self.by_topic.insert(topic, message);
         }
@@ -331,9 +332,9 @@ impl Index {
         }
     }
 
-    /// The slots of all copies.
-    pub(super) fn slots(&self) -> impl Iterator<Item = u32> + '_ {
-        self.copies.iter().map(|(slot, _)| slot as u32)
+    /// All copies.
+    pub(super) fn all(&self) -> impl Iterator<Item = u32> + '_ {
+        self.copies.iter().map(|(place, _)| place as u32)
     }
 
     /// Checks the chains and the maps against the copies.
@@ -356,10 +357,10 @@ impl Index {
             assert!(!entry.copies.is_empty());
             assert!(self.received(*receiver).all(|copy| self.copy(copy).receiver == *receiver));
         }
-        for copy in self.slots() {
+        for copy in self.all() {
             let row = self.message_of(copy);
             assert_eq!(self.find(self.copy(copy).receiver, row.label, row.id), Some(copy));
-            assert_eq!(self.slot(self.key(copy)), Some(copy));
+            assert_eq!(self.resolve(self.key(copy)), Some(copy));
         }
     }
 }
@@ -392,12 +393,12 @@ mod tests {
         let keys = copies.map(|copy| index.key(copy));
         assert!(index.remove(copies[0], &mut messages).untracked.is_none());
         let again = index.insert(message, &receiver(3, 30), true);
-        assert_eq!(again, copies[0], "the slot is used again");
-        assert_eq!((index.slot(keys[0]), index.slot(keys[1])), (None, Some(copies[1])));
+        assert_eq!(again, copies[0], "the place is used again");
+        assert_eq!((index.resolve(keys[0]), index.resolve(keys[1])), (None, Some(copies[1])));
         index.invariants(&messages);
         assert!(index.remove(copies[1], &mut messages).untracked.is_none());
         assert_eq!(index.remove(again, &mut messages).untracked, Some(message));
-        assert_eq!((index.slot(keys[1]), index.len(), index.messages()), (None, 0, 0));
+        assert_eq!((index.resolve(keys[1]), index.len(), index.tracked_len()), (None, 0, 0));
         index.invariants(&messages);
     }
 }
