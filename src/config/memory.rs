@@ -6,12 +6,26 @@
 use super::Config;
 use super::limits::{
     BACKLOG_ENTRIES_MAX, BATCH_BYTES, BLOCK_ENTRIES, DEBOUNCED_TOPICS_MAX, FREE_BYTES_KEPT, HEAD_BYTES_MAX,
-    HELD_BYTES_MAX, HTTP_SOCKETS, IN_FLIGHT_MAX, LINEAGE_MAX, OUTCOMES_MAX, REMEMBERED_IDS_MAX, WORK_PER_TICK,
+    HELD_BYTES_MAX, HTTP_SOCKETS, IN_FLIGHT_MAX, LINEAGE_MAX, OUTCOMES_MAX, OWED_APART_MAX, REMEMBERED_IDS_MAX,
+    WORK_PER_TICK,
 };
 
-/// One connection: hot and cold columns, its side tables, its timers. Input that is not complete is counted with
+/// One stored message beside its buffer: its row, its links and entries in history, its topic, its time to expire. Counted
+/// with `HASHI_MEMORY_BYTES`.
+pub const MESSAGE_ROW_BYTES: u64 = 544;
+
+/// One connection: hot and cold columns, its entries in side tables, its timers. Input that is not complete is counted with
 /// `HASHI_MEMORY_BYTES`.
-pub const ROW_BYTES: u64 = 512;
+pub const ROW_BYTES: u64 = 1024;
+
+/// What one row is owed in one of its sessions: three cursors, a position, and a range of losses for each reason.
+pub const CATCH_UP_BYTES: u64 = 480;
+
+/// One more loss that is told apart.
+pub const LOSS_BYTES: u64 = 64;
+
+/// The history of one session besides its messages: its row, replaced entries, ranges that have expired.
+pub const LOG_BYTES: u64 = 1536;
 
 /// One session: its name, its row, its entry in the index.
 pub const SESSION_BYTES: u64 = 512;
@@ -94,6 +108,7 @@ pub fn worst_case_memory(config: &Config) -> Vec<(String, u64)> {
         rings(config, rows),
         pushes(rows),
         memberships(config, rows),
+        catch_up(config, rows),
         departures(config, rows),
         sessions(config),
         ("messages, unfinished input and what waits for handlers: HASHI_MEMORY_BYTES".to_owned(), config.memory_bytes),
@@ -148,9 +163,16 @@ fn departures(config: &Config, rows: u64) -> (String, u64) {
     (format!("take-over of connections: {sum}"), u64::from(config.max_connections) * one + rows * LINEAGE_BYTES)
 }
 
+fn catch_up(config: &Config, rows: u64) -> (String, u64) {
+    let (sessions, losses) = (u64::from(config.sessions_per_connection) + 1, OWED_APART_MAX as u64);
+    let each = sessions * CATCH_UP_BYTES + losses * LOSS_BYTES;
+    let sum = format!("{rows} sockets x ({sessions} sessions x {CATCH_UP_BYTES} + {losses} losses x {LOSS_BYTES})");
+    (format!("what rows are owed: {sum}"), rows * each)
+}
+
 fn sessions(config: &Config) -> (String, u64) {
-    let sum = format!("{} x {SESSION_BYTES}", config.sessions);
-    (format!("sessions: {sum}"), u64::from(config.sessions) * SESSION_BYTES)
+    let sum = format!("{} x ({SESSION_BYTES} + {LOG_BYTES} for its history)", config.sessions);
+    (format!("sessions: {sum}"), u64::from(config.sessions) * (SESSION_BYTES + LOG_BYTES))
 }
 
 /// Input this small stays even at the limit of memory.
@@ -216,12 +238,13 @@ mod tests {
     fn the_sums_of_the_default() {
         let bytes: Vec<u64> = worst_case_memory(&Config::default()).into_iter().map(|(_, bytes)| bytes).collect();
         let expected = [
-            164 * 512,
+            164 * 1024,
             164 * (4 + 6) * 64,
             8750 * 64,
             164 * 17 * 32,
+            164 * (17 * 480 + 16 * 64),
             100 * (1024 + 16 * 16) + 164 * 640,
-            100_000 * 512,
+            100_000 * (512 + 1536),
             256 << 20,
             164 * 8192,
             8192 * 1024 + (8 << 20),

@@ -21,6 +21,9 @@ pub struct Expired {
 pub(super) struct ExpiredRanges(Vec<Expired>);
 
 impl ExpiredRanges {
+    /// What the list takes when it is longest, grown to twice that.
+    pub(super) const BYTES_MAX: usize = 2 * (EXPIRED_RANGES_MAX + 1) * size_of::<Expired>();
+
     /// The message of a position has expired.
     pub(super) fn add(&mut self, seq: u64, hidden_from: u64) {
         let at = self.0.partition_point(|range| range.from <= seq);

@@ -15,6 +15,9 @@ pub struct Expiring {
 }
 
 impl Expiring {
+    /// What one message takes: a node of the tree may be half full.
+    pub(super) const BYTES_PER_MESSAGE: usize = 3 * size_of::<((u64, MessageId), Option<u32>)>();
+
     /// A message that expires is stored.
     pub(super) fn insert(&mut self, expires_ns: u64, id: MessageId) {
         self.by_time.insert((expires_ns, id), None);

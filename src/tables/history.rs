@@ -16,6 +16,7 @@ use super::expired::{Expired, ExpiredRanges};
 use super::latest::Latest;
 use super::messages::Place;
 use super::{MessageId, Messages, SessionId};
+use crate::config::memory::LOG_BYTES;
 use crate::message::Priority;
 
 const NONE: u32 = u32::MAX;
@@ -54,6 +55,13 @@ struct Log {
     expired: ExpiredRanges,
 }
 
+const _: () = assert!(
+    2 * (size_of::<Option<Box<Log>>>() + REPLACED_MAX * size_of::<Entry>())
+        + size_of::<Log>()
+        + ExpiredRanges::BYTES_MAX
+        <= LOG_BYTES as usize
+);
+
 /// Neighbours of a kept message in the order of publication.
 #[derive(Clone, Copy, Debug)]
 struct Link {
@@ -76,6 +84,11 @@ pub struct History {
 }
 
 impl History {
+    /// What one kept message takes in lists that may have grown to twice what is in them: its link, its entry and one that was
+    /// replaced, and its topic.
+    pub(super) const BYTES_PER_MESSAGE: usize =
+        2 * (size_of::<Link>() + 2 * size_of::<Entry>()) + Latest::BYTES_PER_TOPIC;
+
     /// An empty table.
     pub fn new(limits: HistoryLimits) -> Self {
         Self {

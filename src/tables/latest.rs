@@ -15,6 +15,9 @@ pub struct Latest {
 }
 
 impl Latest {
+    /// What one topic takes: a place and a byte of control, in a table of which less than half may be in use.
+    pub(super) const BYTES_PER_TOPIC: usize = (size_of::<(Topic, MessageId)>() + 1) * 16 / 7;
+
     /// Puts `id` in the place of the topic's newest message; the one that was there.
     pub fn replace(&mut self, topic: Topic, id: MessageId) -> Option<MessageId> {
         self.by_topic.insert(topic, id)

@@ -7,8 +7,9 @@ use slab::Slab;
 
 use super::expiring::Expiring;
 use super::fingerprints::Label;
-use super::{MessageId, SessionId};
+use super::{History, MessageId, SessionId};
 use crate::config::limits::FREE_BYTES_KEPT;
+use crate::config::memory::MESSAGE_ROW_BYTES;
 use crate::message::Priority;
 
 /// The smallest buffer; the others double it.
@@ -114,6 +115,16 @@ fn buffer_bytes(bytes: usize) -> usize {
     if class < SIZES { BUFFER_BYTES_MIN << class } else { bytes }
 }
 
+/// What a message takes with a buffer of `buffer` bytes.
+const fn charged_bytes(buffer: usize) -> usize {
+    buffer + MESSAGE_ROW_BYTES as usize
+}
+
+// Its row in a table that may have grown to twice what is in it, and its shares of the other tables.
+const _: () = assert!(
+    2 * size_of::<Stored>() + History::BYTES_PER_MESSAGE + Expiring::BYTES_PER_MESSAGE <= MESSAGE_ROW_BYTES as usize
+);
+
 impl Messages {
     /// An empty table that stores at most `bytes_max` bytes.
     pub fn new(bytes_max: usize) -> Self {
@@ -142,7 +153,7 @@ impl Messages {
         self.bytes_max
     }
 
-    /// Bytes of the buffers in use.
+    /// Bytes of the buffers in use, and of what all tables hold beside each.
     pub const fn used_bytes(&self) -> usize {
         self.used_bytes
     }
@@ -159,7 +170,7 @@ impl Messages {
         elsewhere: usize,
     ) -> Result<MessageId, OutOfMemory> {
         let elsewhere = elsewhere.min(self.bytes_max / 2);
-        if self.used_bytes + elsewhere + buffer_bytes(frame.len()) > self.bytes_max {
+        if self.used_bytes + elsewhere + charged_bytes(buffer_bytes(frame.len())) > self.bytes_max {
             return Err(OutOfMemory);
         }
         Ok(self.store_small(frame, description))
@@ -169,7 +180,7 @@ impl Messages {
     pub fn store_small(&mut self, frame: &[u8], description: Description) -> MessageId {
         let mut buffer = self.take_buffer(frame.len());
         buffer.extend_from_slice(frame);
-        self.used_bytes += buffer.capacity();
+        self.used_bytes += charged_bytes(buffer.capacity());
         let index =
             self.rows.insert(Stored { frame: buffer, references: 1, kept: 0, is_delivered: false, description });
         let id = MessageId(u32::try_from(index).expect("ok because memory ends before 2^32 messages"));
@@ -260,7 +271,7 @@ impl Messages {
         if description.expires_ns != 0 {
             self.expiring.remove(description.expires_ns, id);
         }
-        self.used_bytes -= buffer.capacity();
+        self.used_bytes -= charged_bytes(buffer.capacity());
         self.give_back(buffer);
     }
 
@@ -296,7 +307,10 @@ impl Messages {
         for (expires_ns, id) in self.expiring.entries() {
             assert_eq!(self.description(id).expires_ns, expires_ns, "an expiry of a message that is gone");
         }
-        assert_eq!(self.used_bytes, self.rows.iter().map(|(_, row)| row.frame.capacity()).sum::<usize>());
+        assert_eq!(
+            self.used_bytes,
+            self.rows.iter().map(|(_, row)| charged_bytes(row.frame.capacity())).sum::<usize>()
+        );
         assert_eq!(self.free_bytes, self.free.iter().flatten().map(Vec::capacity).sum::<usize>());
     }
 
@@ -316,6 +330,15 @@ mod tests {
     use super::*;
 
     const PLAIN: Description = Description::plain(Priority::Normal, 0);
+
+    #[test]
+    fn what_is_held_beside_a_message_counts_too() {
+        let mut messages = Messages::new(3 * (BUFFER_BYTES_MIN + MESSAGE_ROW_BYTES as usize));
+        let stored: Vec<_> = (0..4).map(|_| messages.store(b"1", PLAIN, 0)).collect();
+        assert_eq!(stored.iter().filter(|id| id.is_ok()).count(), 3);
+        assert_eq!(messages.used_bytes(), messages.bytes_max());
+        messages.invariants();
+    }
 
     #[test]
     fn the_last_reference_frees_and_the_buffer_is_used_again() {

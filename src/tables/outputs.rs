@@ -14,11 +14,12 @@ use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
 
-use super::cursors::Cursors;
-use super::owed::Owed;
+use super::cursors::{Cursor, Cursors};
+use super::owed::{Owed, Reason};
 use super::positions::Positions;
 use super::rings::{Ring, RingPool};
 use super::{MessageId, Messages, SessionId};
+use crate::config::memory::{CATCH_UP_BYTES, LOSS_BYTES};
 use crate::message::Priority;
 
 /// The bits of `Output::flags` that say in which dirty lists the row is.
@@ -60,6 +61,15 @@ struct Output {
 }
 
 const _: () = assert!(size_of::<Output>() == 64);
+
+// Lists that may have grown to twice what is in them.
+const _: () = assert!(
+    2 * (Priority::ALL.len() * size_of::<Cursor>()
+        + size_of::<(SessionId, u64)>()
+        + Reason::ALL.len() * size_of::<Owed>())
+        <= CATCH_UP_BYTES as usize
+);
+const _: () = assert!(2 * size_of::<Owed>() <= LOSS_BYTES as usize);
 
 const EMPTY: Output = Output {
     rings: [Ring::EMPTY; 3],
