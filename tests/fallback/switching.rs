@@ -2,7 +2,12 @@
 
 use super::common::WS_PATH;
 use super::common::client::{Client, envelope};
+use super::common::flood::{message, numbered, publish_all};
+use super::common::http;
 use super::common::json;
+use super::common::server::TestServer;
+use super::common::tcp::Tcp;
+use super::common::wait::PATIENCE;
 use super::common::websocket::WebSocket;
 use super::reader::Reader;
 use super::stream::Stream;
@@ -10,6 +15,7 @@ use super::{encode, poll, publish, server};
 use simd_json::OwnedValue;
 use simd_json::json;
 use simd_json::prelude::*;
+use std::time::Instant;
 
 /// Messages published between two changes: some while the client is away, some while it listens.
 const AWAY: usize = 5;
@@ -17,7 +23,7 @@ const THERE: usize = 5;
 
 /// A WebSocket that goes on where the reader stands.
 #[track_caller]
-fn connect(server: &super::TestServer, reader: &mut Reader) -> Client {
+fn connect(server: &TestServer, reader: &mut Reader) -> Client {
     let mut ws = WebSocket::open(server.address, WS_PATH);
     let payload = json!({"token": "reader", "sessionId": "s 1", "resume": reader.resume()});
     ws.text(&envelope("a1", "authentication", payload).encode());
@@ -77,6 +83,72 @@ fn read_until(reader: &mut Reader, count: usize, mut receive: impl FnMut() -> Ow
     while reader.handled.len() < count {
         reader.take(&receive());
     }
+}
+
+/// Each connection is cut at some byte, of a frame, an event or an answer; the next one is of another kind.
+#[test]
+fn ten_thousand_messages_and_twenty_cuts_over_all_transports() {
+    const MESSAGES: usize = 10_000;
+    const CUTS: usize = 20;
+    const PART: usize = MESSAGES / CUTS;
+    let server = TestServer::spawn_process(&[("HASHI_HISTORY_MESSAGES", "2000"), ("HASHI_HISTORY_BYTES", "16MiB")]);
+    let mut reader = Reader::default();
+    drop(connect(&server, &mut reader));
+    let mut publisher = Client::connect(server.address, "publisher", "s 1");
+    for round in 0..CUTS {
+        let (sent, cut_at) = (round * PART, 1 + 97 * round);
+        let messages = numbered("m", sent + 1..=sent + PART);
+        let messages: Vec<_> = messages.iter().map(|id| message(id, "normal")).collect();
+        let (away, there) = messages.split_at(PART / 2);
+        publish_all(&mut publisher, away);
+        // Some of it was published before, some comes while it listens, and the cut leaves some of both.
+        let wanted = (sent + PART * round / CUTS).max(reader.handled.len());
+        let tcp = match round % 3 {
+            0 => {
+                let mut client = connect(&server, &mut reader);
+                publish_all(&mut publisher, there);
+                read_until(&mut reader, wanted, || client.receive());
+                client.ws.tcp
+            }
+            1 => {
+                let query = format!("sessionId=s+1&cursor={}", encode(&reader.cursor()));
+                let mut stream = Stream::open(server.address, "reader", &query, &[]);
+                publish_all(&mut publisher, there);
+                read_until(&mut reader, wanted, || stream.receive());
+                stream.tcp
+            }
+            _ => {
+                publish_all(&mut publisher, there);
+                while reader.handled.len() < wanted {
+                    take_poll(&server, &mut reader);
+                }
+                let target = format!("/ws-api/poll?sessionId=s+1&cursor={}", encode(&reader.cursor()));
+                let mut tcp = Tcp::connect(server.address);
+                tcp.send(http::encode(server.address, "GET", &target, &[("Authorization", "Bearer reader")], b""));
+                tcp
+            }
+        };
+        cut(tcp, cut_at);
+    }
+    let mut client = connect(&server, &mut reader);
+    read_until(&mut reader, MESSAGES, || client.receive());
+    assert!(reader.handled == numbered("m", 1..=MESSAGES), "each once and in order");
+}
+
+/// Asks once, and takes what is there.
+#[track_caller]
+fn take_poll(server: &TestServer, reader: &mut Reader) {
+    let answer = poll(server, "reader", &format!("sessionId=s+1&cursor={}", encode(&reader.cursor())));
+    assert!(json::boolean(&answer, "recovered"));
+    for message in json::find(&answer, "messages").and_then(|list| list.as_array()).expect("messages") {
+        reader.take(message);
+    }
+}
+
+/// Takes a few more bytes off the connection and resets it.
+fn cut(mut tcp: Tcp, bytes: usize) {
+    tcp.fill_at_most(bytes, Instant::now() + PATIENCE / 50);
+    tcp.abort();
 }
 
 /// A stream goes on for a WebSocket, with all sessions it was in, and the WebSocket is closed.

@@ -1,15 +1,21 @@
-//! A client that reads nothing for a long time while very much is published.
+//! A client that reads nothing for 30 seconds while very much is published.
 
 use super::SESSION;
 use super::common::client::Client;
 use super::common::flood::{counter, gaps_told, numbered, publish_all, sized};
 use super::common::json;
 use super::common::proc;
-use super::common::server::TestServer;
+use super::common::server::{Env, TestServer};
 use super::common::status;
 use super::memory::Memory;
+use hashi::Config;
+use hashi::config::memory::worst_case_memory;
 use simd_json::OwnedValue;
+use std::thread;
+use std::time::{Duration, Instant};
 
+/// So long it reads nothing. The publisher takes this time for its messages.
+const SILENCE: Duration = Duration::from_secs(30);
 const MESSAGES: usize = 100_000;
 /// After so many low messages, a high one.
 const HIGH_EVERY: usize = 5_000;
@@ -21,20 +27,30 @@ const KEPT: usize = 256;
 /// The history and the queue of one session and one row, twice, and what the allocator keeps; a fifth of what is published.
 const GROWTH_BYTES_MAX: u64 = 8 << 20;
 
+/// Little memory for messages, and nothing else than the queue may end the connection.
+const MEMORY_BYTES: u64 = 4 << 20;
+const SETTINGS: Env = &[
+    ("HASHI_MEMORY_BYTES", "4MiB"),
+    ("HASHI_SLOW_MS", "600000"),
+    ("WEBSOCKET_HEARTBEAT_TIMEOUT", "600000"),
+    ("WEBSOCKET_MESSAGE_EXPIRY_TIME", "600000"),
+];
+
 #[test]
-fn a_hundred_thousand_messages_for_a_client_that_reads_nothing() {
-    let server = TestServer::spawn_process(&[("HASHI_SLOW_MS", "600000"), ("WEBSOCKET_HEARTBEAT_TIMEOUT", "600000")]);
+fn thirty_seconds_and_a_hundred_thousand_messages_for_a_client_that_reads_nothing() {
+    let server = TestServer::spawn_process(SETTINGS);
     let mut publisher = Client::connect(server.address, "publisher", SESSION);
     let mut memory = Memory::default();
     let mut client = memory.connect(&server);
+    let start = Instant::now();
     let before = proc::resident_bytes(server.loop_id());
     for burst in 0..MESSAGES / BURST {
         publish_all(&mut publisher, &messages(burst));
-        let status = status::read(server.address);
-        assert!(json::number(&status, "queues.bytes") <= 2 << 20, "after burst {burst}: {}", status_text(&status));
+        expect_bounded(&server, before);
+        // The pace of the publisher: evenly over the silence.
+        let due = start + SILENCE * (burst as u32 + 1) / (MESSAGES / BURST) as u32;
+        thread::sleep(due.saturating_duration_since(Instant::now()));
     }
-    let grown = proc::resident_bytes(server.loop_id()).saturating_sub(before);
-    assert!(grown < GROWTH_BYTES_MAX, "{grown} bytes more for a client that does not read");
     assert_eq!((counter(&server, "catchUps"), gaps_told(&server, "history_evicted")), (1, 0));
 
     memory.read_until(&mut client, &format!("low-{MESSAGES}"));
@@ -56,9 +72,17 @@ fn messages(burst: usize) -> Vec<OwnedValue> {
     numbers.flat_map(one).collect()
 }
 
-fn status_text(status: &OwnedValue) -> String {
-    use simd_json::prelude::*;
-    status.encode()
+/// What is queued, what the kernel counts, and the sum that the configuration allows (`hashi check`).
+#[track_caller]
+fn expect_bounded(server: &TestServer, before: u64) {
+    let queued = json::number(&status::read(server.address), "queues.bytes");
+    assert!(queued <= 2 << 20, "{queued} bytes are queued");
+    let resident = proc::resident_bytes(server.loop_id());
+    let grown = resident.saturating_sub(before);
+    assert!(grown < GROWTH_BYTES_MAX, "{grown} bytes more for a client that does not read");
+    let config = Config { memory_bytes: MEMORY_BYTES, ..Config::default() };
+    let bound: u64 = worst_case_memory(&config).iter().map(|(_, bytes)| bytes).sum();
+    assert!(resident < bound, "{resident} bytes where the configuration allows {bound}");
 }
 
 /// What the kernel had, then all of `high`, then what history kept; and one loss between the two, which says all.
