@@ -1,6 +1,10 @@
 //! A connection that goes on for another one goes on with what that has not confirmed.
 
+use super::common::WS_PATH;
+use super::common::flood::{message, numbered, publish_all, sized, with};
 use super::common::status;
+use super::common::tcp::Tcp;
+use super::common::websocket::WebSocket;
 use super::*;
 
 /// Comes back as `receiver` for its old connection, at `seq` of the session, or without a position.
@@ -83,6 +87,54 @@ fn without_a_position_it_is_sent_again_at_once() {
     result(&mut sender, "session");
     result(&mut sender, "direct");
     status::expect(server.address, "counters.confirmed", 2);
+}
+
+/// A position also passes what a `hashi:gap` has told of. What lies in it was perhaps never written, or was: nobody knows.
+#[test]
+fn what_lies_in_a_gap_does_not_count_as_confirmed() {
+    let server = start(&[
+        ("HASHI_ACK_TIMEOUT_MS", "60000"),
+        ("HASHI_SLOW_MS", "60000"),
+        ("HASHI_HISTORY_MESSAGES", "5"),
+        ("WEBSOCKET_MESSAGE_QUEUE_SIZE", "10"),
+    ]);
+    let ws = WebSocket::upgrade(Tcp::connect_narrow(server.address, 4_096), server.address, WS_PATH, &[]);
+    let mut receiver = Client { ws, welcome: OwnedValue::null() };
+    let payload = json!({"token": "receiver", "sessionId": "s", "features": ["ack", "resume"]});
+    receiver.welcome = receiver.authenticate(payload);
+    let mut sender = plain(server.address, "sender");
+    sender.send(&delivered("kept"));
+    result(&mut sender, "kept");
+    // More than the kernel takes, so that the receiver falls behind; of what follows, history keeps only the end.
+    let fillers: Vec<_> = numbered("filler", 1..=500).iter().map(|id| sized(id, "normal", 8_192)).collect();
+    publish_all(&mut sender, &fillers);
+    sender.send(&with(delivered("overtaking"), "priority", "high"));
+    sender.send(&delivered("lost"));
+    publish_all(&mut sender, &numbered("last", 1..=10).iter().map(|id| message(id, "normal")).collect::<Vec<_>>());
+
+    let mut gaps = Vec::new();
+    let mut came = Vec::new();
+    while came.last().is_none_or(|id| id != "last-10") {
+        let message = receiver.receive();
+        match json::string(&message, "type") {
+            "hashi:gap" => gaps.push(json::number(&message, "payload.from")..=json::number(&message, "payload.to")),
+            "custom" => came.push(json::string(&message, "id").to_owned()),
+            _ => {}
+        }
+    }
+    let [gap] = &gaps[..] else { panic!("one loss is told, not {gaps:?}") };
+    assert!(gap.contains(&502) && gap.contains(&503) && !gap.contains(&1), "{gap:?}");
+    assert!(came.iter().any(|id| id == "overtaking") && !came.iter().any(|id| id == "lost"));
+
+    let mut again = come_back(&server, &receiver.welcome, Some(513));
+    assert_eq!(result(&mut sender, "kept"), counts("kept", 1, 1, 0, 0));
+    for id in ["overtaking", "lost"] {
+        assert!(json::is(&again.receive_type("custom"), "id", id), "{id} is sent again");
+    }
+    confirm(&mut again, &["overtaking", "lost"]);
+    for id in ["overtaking", "lost"] {
+        assert_eq!(result(&mut sender, id), counts(id, 1, 1, 0, 0));
+    }
 }
 
 /// Nothing is sent to nobody, and no attempt is spent.
