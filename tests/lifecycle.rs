@@ -21,7 +21,5 @@ mod ends;
 mod flush;
 #[path = "lifecycle/idle.rs"]
 mod idle;
-#[path = "lifecycle/process.rs"]
-mod process;
 #[path = "lifecycle/sessions.rs"]
 mod sessions;

@@ -12,6 +12,7 @@ pub mod http;
 pub mod json;
 pub mod policy;
 pub mod proc;
+pub mod process;
 pub mod row;
 pub mod server;
 pub mod status;

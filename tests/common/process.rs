@@ -1,6 +1,6 @@
 //! The `hashi` command as a process that a test may signal and whose end it waits for.
 
-use super::common::wait::{self, PATIENCE};
+use super::wait::{self, PATIENCE};
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};

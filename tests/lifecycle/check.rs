@@ -1,6 +1,6 @@
 //! `hashi check` and `hashi --help`.
 
-use super::process::run;
+use super::common::process::run;
 use hashi::config::table::VARIABLES;
 
 /// The variables of DESIGN.md, section 5, that act already.

@@ -2,10 +2,10 @@
 
 use super::common::http;
 use super::common::json;
+use super::common::process::{Finished, Process, run};
 use super::common::status;
 use super::common::tcp::Tcp;
 use super::common::websocket::WebSocket;
-use super::process::{Finished, Process, run};
 use std::net::TcpListener;
 
 /// The exit code of a wrong configuration.

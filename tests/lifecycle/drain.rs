@@ -3,10 +3,10 @@
 use super::common::client::Client;
 use super::common::http::{self, Response};
 use super::common::json;
+use super::common::process::Process;
 use super::common::tcp::Tcp;
 use super::common::websocket::{Event, WebSocket};
 use super::common::{WS_PATH, status};
-use super::process::Process;
 use libc::{SIGINT, SIGTERM};
 use simd_json::json;
 use simd_json::prelude::*;

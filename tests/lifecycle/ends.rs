@@ -2,10 +2,10 @@
 
 use super::common::client::Client;
 use super::common::http;
+use super::common::process::Process;
 use super::common::tcp::Tcp;
 use super::common::websocket::WebSocket;
 use super::common::{ECHO_PATH, WS_PATH};
-use super::process::Process;
 use libc::{SIGINT, SIGTERM};
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};

@@ -2,11 +2,11 @@
 
 use super::common::client::Client;
 use super::common::json;
+use super::common::process::Process;
 use super::common::status;
 use super::common::tcp::Arrival;
 use super::common::wait::PATIENCE;
 use super::common::websocket::Event;
-use super::process::Process;
 use libc::SIGTERM;
 use simd_json::json;
 use std::thread;
