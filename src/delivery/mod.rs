@@ -1,5 +1,6 @@
 //! Systems over the tables: publishing, answering, what happens when a queue overflows. No I/O; the time is an argument.
 
+mod answer;
 #[cfg(test)]
 mod bench;
 mod catch_up;
@@ -14,8 +15,9 @@ pub mod resume;
 mod retry;
 
 pub use crate::tables::Published;
+pub use answer::Answer;
 pub use poll::Polled;
-pub use publish::{Answer, Author, Publication};
+pub use publish::{Author, Publication};
 pub use resume::{Loss, Resumed};
 
 use std::sync::Arc;

@@ -133,16 +133,12 @@ fn session_of(
         (None, None) => Err(ErrorCode::NoSession.into()),
         (None, Some(id)) => Ok(id),
         (Some(name), Some(id)) if delivery.tables.sessions.name(id) == name => Ok(id),
-        (Some(name), _) => open_session(delivery, name),
+        (Some(name), _) => delivery.open_session(name),
     }
 }
 
-pub fn open_session(delivery: &mut Delivery, name: &str) -> Result<SessionId, ProtocolError> {
-    delivery.open_session(name)
-}
-
 pub fn open_personal(delivery: &mut Delivery, user_id: &str) -> Result<SessionId, ProtocolError> {
-    open_session(delivery, &format!("{PERSONAL_PREFIX}{user_id}"))
+    delivery.open_session(&format!("{PERSONAL_PREFIX}{user_id}"))
 }
 
 pub fn find_open(delivery: &Delivery, connection_id: u128) -> Option<u32> {

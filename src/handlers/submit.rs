@@ -11,7 +11,7 @@ use super::handle::{Command, Handle, NewMessage, Recipient};
 use super::message::Message;
 use super::registry::{HandlerFn, Registry, Role};
 use super::repeat::{identify, look_up, open_row, remember, remember_published};
-use super::route::{Sender, check_permission, find_open, open_personal, open_session, publish};
+use super::route::{Sender, check_permission, find_open, open_personal, publish};
 use super::workers::{Held, Job, Workers};
 use crate::auth::Policy;
 use crate::config::Config;
@@ -335,7 +335,7 @@ impl Handlers {
         let id = message.id.clone().unwrap_or_else(|| delivery.new_id());
         let publication = publication_of(message, &id);
         let session = match recipient {
-            Recipient::Session(name) => open_session(delivery, name)?,
+            Recipient::Session(name) => delivery.open_session(name)?,
             Recipient::User(user_id) => open_personal(delivery, user_id)?,
             Recipient::Connection(id) => {
                 let slot = find_open(delivery, *id).ok_or(ErrorCode::NotFound)?;
