@@ -48,8 +48,8 @@ pub const MEMBERSHIP_BYTES: u64 = 32;
 /// receiver, its user and its label, as if it were the only one of each.
 pub const IN_FLIGHT_BYTES: u64 = 512;
 
-/// One outcome: its row, the message's id, who is to be told.
-pub const OUTCOME_BYTES: u64 = 384;
+/// One outcome: its row, the message's id, who is to be told; and one that is settled and waits for its sender.
+pub const OUTCOME_BYTES: u64 = 384 + 256;
 
 /// One remembered id: its row, two chains, and its share of the indexes.
 pub const REMEMBERED_ID_BYTES: u64 = 320;
@@ -248,7 +248,7 @@ mod tests {
             256 << 20,
             164 * 8192,
             8192 * 1024 + (8 << 20),
-            131_072 * 512 + 16_384 * 384,
+            131_072 * 512 + 16_384 * 640,
             131_072 * 320,
             8 << 20,
             (1 << 20) * 32,

@@ -152,7 +152,7 @@ impl Delivery {
             let uncounted =
                 Counts { unconfirmable: published.matched, matched: published.matched, ..Counts::default() };
             let counts = known.unwrap_or(uncounted);
-            self.send_result(slot, id, |out| counts.write(out, id, None));
+            self.tell_outcome(slot, id, counts);
         }
     }
 
@@ -168,7 +168,7 @@ impl Delivery {
     fn watch(&mut self, slot: u32, published: Published) -> bool {
         let profile = self.tables.connections.profile(slot);
         let personal = profile.personal.expect("ok because a row that publishes has a user");
-        let watcher = Watcher::Client(personal, key_of(profile.connection_id));
+        let watcher = Watcher::Client(personal, profile.connection_id);
         published.outcome.is_some_and(|outcome| self.tables.in_flight.outcomes.watch(outcome, watcher))
     }
 
@@ -181,7 +181,9 @@ impl Delivery {
             }
             for &watcher in &outcome.watchers {
                 match watcher {
-                    Watcher::Client(personal, key) => self.report_to_client(personal, key, &outcome),
+                    Watcher::Client(personal, connection_id) => {
+                        self.report_to_client(personal, connection_id, &outcome);
+                    }
                     Watcher::Request(connection) => requests.push((connection, outcome.clone())),
                 }
             }
@@ -189,13 +191,19 @@ impl Delivery {
         requests
     }
 
-    /// The client may have gone on with another connection, or be gone.
-    fn report_to_client(&mut self, personal: SessionId, key: u64, outcome: &Outcome) {
-        let tables = &self.tables;
+    /// The client may have gone on with another connection, or do so later.
+    fn report_to_client(&mut self, personal: SessionId, connection_id: u128, outcome: &Outcome) {
+        let (key, tables) = (key_of(connection_id), &mut self.tables);
         let rows = if tables.sessions.is_alive(personal) { tables.sessions.members(personal) } else { &[] };
-        if let Some(slot) = rows.iter().copied().find(|&slot| tables.connections.is_known_as(slot, key)) {
-            self.send_result(slot, &outcome.id, |out| outcome.counts.write(out, &outcome.id, None));
+        match rows.iter().copied().find(|&slot| tables.connections.is_known_as(slot, key)) {
+            Some(slot) => self.tell_outcome(slot, &outcome.id, outcome.counts),
+            None => tables.departed.keep_outcome(connection_id, personal, &outcome.id, outcome.counts),
         }
+    }
+
+    /// Tells the client of a row how the receivers of its message have confirmed it.
+    pub fn tell_outcome(&mut self, slot: u32, id: &str, counts: Counts) {
+        self.send_result(slot, id, |out| counts.write(out, id, None));
     }
 }
 

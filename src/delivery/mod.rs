@@ -36,6 +36,7 @@ use crate::config::memory::TICKETS_PER_CONNECTION;
 use crate::message::timestamp::{TIMESTAMP_BYTES, TimestampText};
 use crate::message::{ErrorCode, ProtocolError};
 use crate::tables::dedup::DedupLimits;
+use crate::tables::departed::DepartedLimits;
 use crate::tables::held::{Held, HeldLimits};
 use crate::tables::history::HistoryLimits;
 use crate::tables::in_flight::InFlightLimits;
@@ -138,7 +139,10 @@ impl Delivery {
                 connections: Connections::default(),
                 outputs: Outputs::default(),
                 sessions: Sessions::new(config.sessions as usize, hash_seed),
-                departed: Departed::new(config.max_connections as usize),
+                departed: Departed::new(DepartedLimits {
+                    connections: config.max_connections as usize,
+                    outcomes: OUTCOMES_MAX,
+                }),
                 history: History::new(HistoryLimits {
                     messages: config.history_messages as usize,
                     bytes: u64::from(config.history_bytes),

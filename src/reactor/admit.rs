@@ -17,7 +17,7 @@ use crate::tables::lineages::{Ended, inherited};
 use crate::tables::owed::Reason;
 use crate::tables::sessions::PERSONAL_PREFIX;
 use crate::tables::tickets::Bearer;
-use crate::tables::{SessionId, State};
+use crate::tables::{Counts, SessionId, State};
 
 /// The version of the protocol that a welcome names.
 const PROTOCOL_VERSION: u64 = 1;
@@ -42,8 +42,17 @@ pub(super) struct Welcome {
 pub(super) struct Admitted {
     /// The session that it asked for.
     pub(super) session: Option<SessionId>,
-    /// What the connection that it goes on for has not confirmed.
-    pub(super) in_flight: Vec<CopyKey>,
+    /// What the connection that it goes on for has left to it.
+    pub(super) legacy: Legacy,
+}
+
+/// What a client goes on with once it has its welcome.
+#[derive(Default)]
+pub(super) struct Legacy {
+    /// What it has not confirmed.
+    in_flight: Vec<CopyKey>,
+    /// How its messages were confirmed while it was away.
+    outcomes: Vec<(Box<str>, Counts)>,
 }
 
 /// What became of a client's claims.
@@ -60,13 +69,13 @@ impl Core {
         let mut request = parse_request(envelope)?;
         let credential = self.credential(slot, &mut request)?;
         match self.admit_user(slot, credential, &mut request) {
-            Ok(Admitted { session, in_flight }) => {
+            Ok(Admitted { session, legacy }) => {
                 self.metrics.authenticated += 1;
                 let recovery = self.welcome(slot, envelope.id, session, request.resume.as_ref());
                 for (name, loss) in recovery.losses {
                     self.delivery.send_gap(slot, &name, loss.range, loss.reason);
                 }
-                self.delivery.continue_in_flight(slot, &in_flight, &recovery.resumed);
+                self.go_on_with(slot, &legacy, &recovery.resumed);
             }
             Err(error) => {
                 self.metrics.authentication_failures += 1;
@@ -131,11 +140,11 @@ impl Core {
         let session = name.map(|name| self.open_named(slot, name, personal, old)).transpose()?;
         // From here on nothing may fail: what is taken over cannot be given back.
         self.open_row(slot, state, personal, identity.is_service, request);
-        let in_flight = old.map_or(Vec::new(), |connection_id| self.take_over(slot, personal, connection_id));
+        let legacy = old.map_or(Legacy::default(), |connection_id| self.take_over(slot, personal, connection_id));
         if let Some(session) = session {
             self.delivery.tables.sessions.join(slot, session);
         }
-        Ok(Admitted { session, in_flight })
+        Ok(Admitted { session, legacy })
     }
 
     /// The connection `old` that a client goes on for gives way, if it is still there.
@@ -206,14 +215,14 @@ impl Core {
 
     /// The row goes on for another connection of its user, living or ended: in its sessions, where it still may be in
     /// them. Whoever asks for another's, or for one that nobody knows, gets nothing. What it has not confirmed comes out.
-    fn take_over(&mut self, slot: u32, personal: SessionId, connection_id: u128) -> Vec<CopyKey> {
+    fn take_over(&mut self, slot: u32, personal: SessionId, connection_id: u128) -> Legacy {
         if let Some(old) = self.find_open(personal, connection_id).filter(|&old| old != slot) {
             self.end(old, Ending::Close(Close::TAKEN_OVER));
         }
         let (now_ms, life_ms) = (self.now_ms(), self.config.message_expiry_ms);
         let tables = &mut self.delivery.tables;
         let Some(departure) = tables.departed.take(connection_id, personal) else {
-            return Vec::new();
+            return Legacy::default();
         };
         self.metrics.takeovers += 1;
         let own = Ended { key: key_of(departure.connection_id), ended_ms: now_ms };
@@ -228,7 +237,15 @@ impl Core {
                 }
             }
         }
-        in_flight
+        Legacy { in_flight, outcomes: departure.outcomes }
+    }
+
+    /// The client of a row has its welcome: it is told what it missed of its own messages, and gets what it has not confirmed.
+    pub(super) fn go_on_with(&mut self, slot: u32, legacy: &Legacy, resumed: &[(SessionId, Resumed)]) {
+        for (id, counts) in &legacy.outcomes {
+            self.delivery.tell_outcome(slot, id, *counts);
+        }
+        self.delivery.continue_in_flight(slot, &legacy.in_flight, resumed);
     }
 
     /// Again on a live connection: it refreshes the token, or takes the place of a ticket. Nothing else may change.

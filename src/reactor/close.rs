@@ -83,7 +83,9 @@ impl Core {
             let lineage = tables.connections.lineage(slot).to_vec();
             let connection_id = profile.connection_id;
             tables.in_flight.park(key_of(connection_id));
-            tables.departed.insert(Departure { connection_id, personal, sessions, lineage }, now_ms);
+            tables
+                .departed
+                .insert(Departure { connection_id, personal, sessions, lineage, outcomes: Vec::new() }, now_ms);
             tables.outputs.end_feeding(slot, &tables.sessions);
         }
         tables.sessions.leave_all(slot, now_ms);

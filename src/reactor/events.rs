@@ -3,7 +3,7 @@
 //! A stream is a row like any other but for its bytes. They are made when a batch is written: frames become events, and the
 //! last one of a batch gets the row's cursor as its id. What the socket does not take of them is kept as it is.
 
-use super::admit::{Admitted, Welcome};
+use super::admit::{Admitted, Legacy, Welcome};
 use super::net::{Clock, Net};
 use super::{Core, Reactor};
 use crate::config::limits::{BATCH_BYTES, BYTES_PER_WORK, EVENTS_COMMENT_MS, WORK_PER_REQUEST};
@@ -13,7 +13,6 @@ use crate::message::{MessageType, ProtocolError};
 use crate::rest::listen::Listener;
 use crate::rest::{Response, refusal, with_cors};
 use crate::tables::batch::Batch;
-use crate::tables::in_flight::CopyKey;
 use crate::tables::{MessageId, SessionId, State};
 use crate::wire::cursor::{Place, write_cursor};
 use crate::wire::events::{COMMENT, CONTENT_TYPE, write_event};
@@ -85,9 +84,9 @@ impl Core {
         }
         let entered = self.check_room(slot).and_then(|()| self.enter_stream(slot, listener));
         match entered {
-            Ok((welcome, in_flight)) => {
+            Ok((welcome, legacy)) => {
                 self.begin_stream(slot, head, &welcome);
-                self.delivery.continue_in_flight(slot, &in_flight, &welcome.recovery.resumed);
+                self.go_on_with(slot, &legacy, &welcome.recovery.resumed);
             }
             Err(error) => {
                 self.metrics.refused += u64::from(error.code.is_temporary());
@@ -98,7 +97,7 @@ impl Core {
         }
     }
 
-    fn enter_stream(&mut self, slot: u32, listener: Listener) -> Result<(Welcome, Vec<CopyKey>), ProtocolError> {
+    fn enter_stream(&mut self, slot: u32, listener: Listener) -> Result<(Welcome, Legacy), ProtocolError> {
         if let Some(code) = listener.ticket {
             let now_ms = self.now_ms();
             self.delivery.tables.tickets.hold(slot, code, now_ms);
@@ -113,9 +112,9 @@ impl Core {
             echo: true,
             resume,
         };
-        let Admitted { session, in_flight } = self.enter(slot, State::Events, &listener.identity, &request)?;
+        let Admitted { session, legacy } = self.enter(slot, State::Events, &listener.identity, &request)?;
         let welcome = self.prepare_welcome(slot, session, request.resume.as_ref());
-        Ok((welcome, in_flight))
+        Ok((welcome, legacy))
     }
 
     /// The head and the welcome are one piece, so that nothing comes between them.

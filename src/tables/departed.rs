@@ -1,12 +1,13 @@
-//! Connections that ended a short while ago: their memberships wait for a client that goes on with a new connection.
+//! Connections that ended a short while ago: their memberships wait for a client that goes on with a new connection, and so does
+//! what it is to be told of its messages meanwhile.
 
 use rustc_hash::FxHashMap;
 use slab::Slab;
 
-use super::SessionId;
 use super::chains::{Chain, Links};
 use super::connections::key_of;
 use super::lineages::{Ended, Lineages};
+use super::{Counts, SessionId};
 
 /// What waits for a connection's client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,17 @@ pub struct Departure {
     pub sessions: Vec<SessionId>,
     /// Those that it went on for.
     pub lineage: Vec<Ended>,
+    /// How the receivers of its messages have confirmed them since it ended: the messages' ids and the sums.
+    pub outcomes: Vec<(Box<str>, Counts)>,
+}
+
+/// How much waits.
+#[derive(Clone, Copy, Debug)]
+pub struct DepartedLimits {
+    /// Connections.
+    pub connections: usize,
+    /// Outcomes over all of them.
+    pub outcomes: usize,
 }
 
 #[derive(Debug)]
@@ -26,10 +38,11 @@ struct Row {
     connection_id: u128,
     personal: SessionId,
     sessions: Vec<SessionId>,
+    outcomes: Vec<(Box<str>, Counts)>,
     ended_ms: u64,
 }
 
-/// The table. At its limit the oldest goes.
+/// The table. At its limit the oldest connection goes, and no further outcome is kept.
 pub struct Departed {
     rows: Slab<Row>,
     /// By public id. The ids are our own random bits, so a fast hasher is safe.
@@ -39,19 +52,22 @@ pub struct Departed {
     /// In the order of their ends.
     order: Chain,
     links: Links,
-    departures_max: usize,
+    /// Outcomes over all rows.
+    outcomes: usize,
+    limits: DepartedLimits,
 }
 
 impl Departed {
     /// An empty table.
-    pub fn new(departures_max: usize) -> Self {
+    pub fn new(limits: DepartedLimits) -> Self {
         Self {
             rows: Slab::new(),
             by_id: FxHashMap::default(),
             lineages: Lineages::default(),
             order: Chain::default(),
             links: Links::default(),
-            departures_max,
+            outcomes: 0,
+            limits,
         }
     }
 
@@ -67,16 +83,28 @@ impl Departed {
 
     /// A connection ends.
     pub fn insert(&mut self, departure: Departure, now_ms: u64) {
-        if self.rows.len() >= self.departures_max
+        if self.rows.len() >= self.limits.connections
             && let Some(oldest) = self.order.first()
         {
             self.remove(oldest);
         }
-        let Departure { connection_id, personal, sessions, lineage } = departure;
-        let at = self.rows.insert(Row { connection_id, personal, sessions, ended_ms: now_ms }) as u32;
+        let Departure { connection_id, personal, sessions, lineage, outcomes } = departure;
+        self.outcomes += outcomes.len();
+        let at = self.rows.insert(Row { connection_id, personal, sessions, outcomes, ended_ms: now_ms }) as u32;
         self.links.append(&mut self.order, at);
         self.by_id.insert(connection_id, at);
         self.lineages.insert(at, lineage);
+    }
+
+    /// It is settled how the receivers of a message have confirmed it that a client of the user `personal` sent over a connection,
+    /// or over one that the connection which waits went on for.
+    pub fn keep_outcome(&mut self, connection_id: u128, personal: SessionId, id: &str, counts: Counts) {
+        if let Some(at) = self.find(connection_id, personal)
+            && self.outcomes < self.limits.outcomes
+        {
+            self.outcomes += 1;
+            self.rows[at as usize].outcomes.push((id.into(), counts));
+        }
     }
 
     /// A client of the user `personal` goes on for a connection, or for the last one that went on for that.
@@ -97,9 +125,10 @@ impl Departed {
 
     fn remove(&mut self, at: u32) -> Departure {
         self.links.remove(&mut self.order, at);
-        let Row { connection_id, personal, sessions, .. } = self.rows.remove(at as usize);
+        let Row { connection_id, personal, sessions, outcomes, .. } = self.rows.remove(at as usize);
         self.by_id.remove(&connection_id);
-        Departure { connection_id, personal, sessions, lineage: self.lineages.remove(at) }
+        self.outcomes -= outcomes.len();
+        Departure { connection_id, personal, sessions, lineage: self.lineages.remove(at), outcomes }
     }
 
     /// Forgets connections that ended at `since_ms` or before; at most `budget` of them.
@@ -119,7 +148,9 @@ impl Departed {
 
     /// Checks that every connection that waits has its place in the order.
     pub fn invariants(&self) {
-        assert!(self.rows.len() <= self.departures_max);
+        assert!(self.rows.len() <= self.limits.connections);
+        let outcomes: usize = self.rows.iter().map(|(_, row)| row.outcomes.len()).sum();
+        assert!(self.outcomes == outcomes && outcomes <= self.limits.outcomes);
         self.lineages.invariants();
         assert_eq!(self.order.len(), self.rows.len());
         assert_eq!(self.by_id.len(), self.rows.len());
@@ -135,12 +166,12 @@ mod tests {
     fn departure(connection_id: u128, user: u32) -> Departure {
         let personal = SessionId { slot: user, generation: 0 };
         let sessions = vec![SessionId { slot: 9, generation: 0 }];
-        Departure { connection_id, personal, sessions, lineage: Vec::new() }
+        Departure { connection_id, personal, sessions, lineage: Vec::new(), outcomes: Vec::new() }
     }
 
     #[test]
     fn only_its_own_user_takes_a_connection_over_and_only_once() {
-        let mut departed = Departed::new(10);
+        let mut departed = Departed::new(DepartedLimits { connections: 10, outcomes: 2 });
         departed.insert(departure(7, 1), 0);
         assert_eq!(departed.take(7, departure(7, 2).personal), None);
         assert_eq!(departed.take(8, departure(8, 1).personal), None);
@@ -153,7 +184,7 @@ mod tests {
 
     #[test]
     fn one_that_was_taken_over_leads_to_its_heir() {
-        let mut departed = Departed::new(10);
+        let mut departed = Departed::new(DepartedLimits { connections: 10, outcomes: 2 });
         let heir = Departure { lineage: vec![Ended { key: 7, ended_ms: 0 }], ..departure(8, 1) };
         departed.insert(heir.clone(), 0);
         departed.invariants();
@@ -165,7 +196,7 @@ mod tests {
 
     #[test]
     fn those_that_were_taken_over_need_no_room() {
-        let mut departed = Departed::new(2);
+        let mut departed = Departed::new(DepartedLimits { connections: 2, outcomes: 2 });
         departed.insert(departure(1, 1), 0);
         for id in 2..20 {
             departed.insert(departure(id, 2), 0);
@@ -177,7 +208,7 @@ mod tests {
 
     #[test]
     fn they_age_and_the_oldest_goes_at_the_limit() {
-        let mut departed = Departed::new(2);
+        let mut departed = Departed::new(DepartedLimits { connections: 2, outcomes: 2 });
         for id in 1..=3 {
             departed.insert(departure(id, 1), id as u64);
             departed.invariants();
@@ -189,5 +220,22 @@ mod tests {
         departed.expire(3, 10);
         departed.invariants();
         assert_eq!((departed.is_empty(), departed.oldest_ms()), (true, None));
+    }
+
+    #[test]
+    fn outcomes_wait_with_the_connection_or_its_heir_as_far_as_there_is_room() {
+        let mut departed = Departed::new(DepartedLimits { connections: 10, outcomes: 2 });
+        let heir = Departure { lineage: vec![Ended { key: 7, ended_ms: 0 }], ..departure(8, 1) };
+        let personal = heir.personal;
+        departed.insert(heir, 0);
+        departed.keep_outcome(8, departure(9, 2).personal, "of another user", Counts::default());
+        for (connection_id, id) in [(8, "own"), (7, "inherited"), (8, "one too many")] {
+            departed.keep_outcome(connection_id, personal, id, Counts::default());
+            departed.invariants();
+        }
+        let outcomes = departed.take(8, personal).unwrap().outcomes;
+        assert_eq!(outcomes, ["own", "inherited"].map(|id| (id.into(), Counts::default())));
+        departed.keep_outcome(8, personal, "too late", Counts::default());
+        departed.invariants();
     }
 }

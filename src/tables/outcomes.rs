@@ -34,8 +34,8 @@ pub enum Verdict {
 /// Who is to be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Watcher {
-    /// A client: the personal session of its user, and the key of its connection. It may go on with another one.
-    Client(SessionId, u64),
+    /// A client: the personal session of its user, and the public id of its connection. It may go on with another one.
+    Client(SessionId, u128),
     /// An HTTP request that waits.
     Request(ConnId),
 }
@@ -237,8 +237,8 @@ mod tests {
 
     const LIMITS: OutcomeLimits = OutcomeLimits { rows: 2, rows_per_sender: 2 };
 
-    fn watcher(key: u64) -> Watcher {
-        Watcher::Client(SessionId { slot: 1, generation: 0 }, key)
+    fn watcher(connection_id: u128) -> Watcher {
+        Watcher::Client(SessionId { slot: 1, generation: 0 }, connection_id)
     }
 
     #[test]

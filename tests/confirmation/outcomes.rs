@@ -60,6 +60,26 @@ fn a_sender_that_comes_back_is_told() {
     assert_eq!(result(&mut again, "m"), counts("m", 1, 1, 0, 0));
 }
 
+/// What is settled while its sender is away waits for it, after the welcome.
+#[test]
+fn a_sender_that_was_away_is_told_when_it_comes_back() {
+    let server = start(PATIENT);
+    let mut receiver = confirming(server.address, "receiver");
+    let mut sender = confirming(server.address, "sender");
+    sender.send(&delivered("m"));
+    receiver.receive();
+    result(&mut sender, "m");
+    let resume = json!({"connectionId": sender.connection_id()});
+    drop(sender);
+    status::expect(server.address, "history.departed", 1);
+    confirm(&mut receiver, &["m"]);
+    status::expect(server.address, "confirmation.outcomes", 0);
+    let come_back = || Client::connect_with(server.address, json!({"token": "sender", "resume": resume.clone()}));
+    let mut again = come_back();
+    assert_eq!(result(&mut again, "m"), counts("m", 1, 1, 0, 0));
+    come_back().expect_nothing();
+}
+
 #[test]
 fn a_message_past_its_own_time_is_counted_as_expired() {
     let server = start(PATIENT);
