@@ -1,5 +1,5 @@
-//! Row 41, on a small scale: everybody loses the connection and comes back at once. `loadtest/scenarios/storm.toml` shows the
-//! times with ten thousand clients.
+//! Row 41, on a small scale: everybody loses the connection, comes back at once and resumes. What ten thousand connections
+//! take is for `loadtest/scenarios/storm.toml`, which resumes nothing.
 
 use super::common::WS_PATH;
 use super::common::client::{Client, envelope};
