@@ -250,9 +250,12 @@ impl InFlight {
         copies.len()
     }
 
-    /// Copies that left the receiver's queue although they were not written are due like those that were. Returns how many
-    /// copies it has.
+    /// Copies that left the receiver's queue although they were not written are due like those that were; not those of a
+    /// receiver that is gone, which wait. Returns how many copies it has.
     pub fn miss(&mut self, receiver: u64, now_ms: u64, is_lost: impl Fn(MessageId) -> bool) -> usize {
+        if self.index.row(receiver).is_none() {
+            return 0;
+        }
         let copies = self.copies_of(receiver);
         for &copy in &copies {
             let tracked = self.index.message_of(copy);
@@ -724,6 +727,17 @@ mod tests {
         assert_eq!((bench.table.find(key), bench.table.retry_of(key)), (None, None));
         assert_eq!((bench.counts(outcome).confirmed, bench.table.len()), (1, 1));
         assert!(bench.expire_at(50_000).is_empty(), "the other copy has no timer");
+    }
+
+    #[test]
+    fn what_a_receiver_misses_while_its_row_ends_waits_too() {
+        let mut bench = Bench::new(3);
+        let (id, _) = bench.hold(7, None, &[1]);
+        bench.table.park(1);
+        bench.table.miss(1, bench.now_ms, |missed| missed == id);
+        bench.table.invariants(&bench.messages);
+        assert!(bench.expire_at(LIFE_MS / 2).is_empty());
+        assert_eq!(bench.table.adopt(1, &receiver(2)).len(), 1);
     }
 
     #[test]
