@@ -15,8 +15,14 @@ mod audit;
 mod canaries;
 #[path = "simulation/client.rs"]
 mod client;
+#[path = "simulation/confirmations.rs"]
+mod confirmations;
+#[path = "simulation/confirming.rs"]
+mod confirming;
 #[path = "simulation/connection.rs"]
 mod connection;
+#[path = "simulation/copies.rs"]
+mod copies;
 #[path = "simulation/cursor.rs"]
 mod cursor;
 #[path = "simulation/dice.rs"]
@@ -41,10 +47,16 @@ mod pipe;
 mod poll_audit;
 #[path = "simulation/poller.rs"]
 mod poller;
+#[path = "simulation/repeating.rs"]
+mod repeating;
+#[path = "simulation/retold.rs"]
+mod retold;
 #[path = "simulation/rules.rs"]
 mod rules;
 #[path = "simulation/run.rs"]
 mod run;
+#[path = "simulation/sent.rs"]
+mod sent;
 #[path = "simulation/sim_net.rs"]
 mod sim_net;
 #[path = "simulation/socket.rs"]

@@ -93,7 +93,7 @@ impl Tables {
 
     /// How much the tables hold, by name. When the last client has left and everything has aged, it is nothing. For
     /// simulation.
-    pub fn holdings(&self) -> [(&'static str, usize); 15] {
+    pub fn holdings(&self) -> [(&'static str, usize); 18] {
         [
             ("connections", self.connections.len()),
             ("ring blocks", self.outputs.used_blocks()),
@@ -110,6 +110,9 @@ impl Tables {
             ("polls", self.polls.len()),
             ("waiting requests", self.waits.len()),
             ("tickets", self.tickets.len()),
+            ("copies in flight", self.in_flight.len()),
+            ("outcomes", self.in_flight.outcomes.len()),
+            ("remembered ids", self.dedup.len()),
         ]
     }
 

@@ -11,6 +11,7 @@ use super::connection::{Connection, Phase, Reading, Request};
 use super::doors::Ticket;
 use super::errand::Errand;
 use super::letter::Letter;
+use super::sent::Wish;
 use super::socket::Socket;
 use super::truth::{Sent, Target};
 use super::web_socket::WebSocket;
@@ -50,6 +51,8 @@ impl Client {
         connection.ticket = ticket;
         connection.wants_positions = world.dice.chance(80);
         connection.takes_arrays = world.dice.chance(30);
+        connection.confirms = world.dice.chance(60);
+        connection.diligence = world.dice.pick(&[100, 60, 0]);
         self.connection = Some(connection);
     }
 
@@ -57,13 +60,15 @@ impl Client {
     pub fn authenticate(&mut self, world: &mut World, honesty: Honesty, strangers: &[String]) {
         let claims = self.claims(world, honesty);
         let old_id = self.old_id(world, honesty, strangers);
+        self.enter(world, &claims, old_id.as_deref(), honesty == Honesty::Lying);
         let Some(connection) = &mut self.connection else {
             return;
         };
         let ticket = connection.ticket.as_ref().filter(|_| world.dice.chance(70));
         connection.bound_to = ticket.map(|ticket| ticket.session.clone());
         let mut payload = credentials(world, &self.user, connection.bound_to.as_deref());
-        let features = [("resume", connection.wants_positions), ("batch", connection.takes_arrays)];
+        let (wants_positions, takes_arrays) = (connection.wants_positions, connection.takes_arrays);
+        let features = [("resume", wants_positions), ("batch", takes_arrays), ("ack", connection.confirms)];
         let wanted: Vec<&str> = features.iter().filter(|(_, is_wanted)| *is_wanted).map(|(name, _)| *name).collect();
         payload["features"] = wanted.into();
         if !claims.is_empty() || old_id.is_some() {
@@ -118,7 +123,10 @@ impl Client {
         let known = self.places.get(&name).map(|place| Claim { epoch: place.epoch.clone(), seq: place.position });
         let claim = match (honesty, known) {
             (Honesty::Honest, Some(claim)) => Some(claim),
-            (Honesty::Lying, Some(claim)) => lie(world, name.clone(), claim).map(|(_, claim)| claim),
+            (Honesty::Lying, Some(claim)) => {
+                self.lied_about.insert(name.clone());
+                lie(world, name.clone(), claim).map(|(_, claim)| claim)
+            }
             _ => None,
         };
         let mut payload = json!({ "sessionId": name });
@@ -136,39 +144,19 @@ impl Client {
 
     /// Publishes a message to a session, a user or a connection.
     pub fn publish(&mut self, world: &mut World, users: &[String], connections: &[String]) {
-        let (target, mut envelope) = match world.dice.below(10) {
-            0 => {
-                let user = &users[world.dice.below(users.len())];
-                (Target::Session(format!("@{user}")), json!({ "to": { "userId": user } }))
-            }
+        let target = match world.dice.below(10) {
+            0 => Target::Session(format!("@{}", users[world.dice.below(users.len())])),
             1 if !connections.is_empty() => {
-                let id = connections[world.dice.below(connections.len())].clone();
-                (Target::Connection(id.clone()), json!({ "to": { "connectionId": id } }))
+                Target::Connection(connections[world.dice.below(connections.len())].clone())
             }
-            _ => {
-                let name = world.dice.pick(&SESSIONS);
-                (Target::Session(name.to_owned()), json!({ "sessionId": name }))
-            }
+            _ => Target::Session(world.dice.pick(&SESSIONS).to_owned()),
         };
         let mut sent = self.compose(world, target);
-        let is_direct = matches!(sent.target, Target::Connection(_));
-        let wants_receipt = is_direct || world.dice.chance(30);
-        envelope["priority"] = sent.priority.name().into();
-        envelope["echo"] = sent.echo.into();
-        envelope["ack"] = wants_receipt.into();
-        if let Some(key) = sent.key {
-            envelope["key"] = key.into();
+        if matches!(sent.target, Target::Connection(_)) && sent.wish == Wish::Nothing {
+            sent.wish = Wish::Published;
         }
-        if world.dice.chance(10) {
-            sent.expires_in_ms = Some(world.dice.between(1, world.config.message_expiry_ms));
-            envelope["expiresIn"] = sent.expires_in_ms.into();
-        }
-        let pad = padding(world);
-        let (id, kind) = (sent.id.clone(), sent.kind);
         let number = world.truth.send(sent);
-        world.figures.sent += 1;
-        envelope["payload"] = json!({ "n": number, "pad": "x".repeat(pad) });
-        self.send(world, &id, kind, envelope, Some(Request::Publish { number, wants_receipt }));
+        self.send_numbered(world, number);
     }
 
     /// Sends a message over REST, whether it is connected or not.
@@ -176,18 +164,12 @@ impl Client {
         let name = world.dice.pick(&SESSIONS).to_owned();
         let mut sent = self.compose(world, Target::Session(name));
         sent.is_posted = true;
-        if world.dice.chance(10) {
-            sent.expires_in_ms = Some(world.dice.between(1, world.config.message_expiry_ms));
-        }
         // Sent as of its connection, it may keep the message from it.
         let via = self.connection.as_ref().and_then(|connection| connection.id.clone());
         let via = via.filter(|_| world.dice.chance(50));
         sent.echo |= via.is_none();
         let number = world.truth.send(sent);
-        world.figures.sent += 1;
-        let (index, pad) = (self.index, padding(world));
-        world.note(|| format!("client {index} posts message {number} as of {via:?}"));
-        Letter::post(&mut world.shared.borrow_mut(), number, &world.truth.sent[number], pad, via)
+        self.write_letter(world, number, via)
     }
 
     /// Asks for a ticket.
@@ -214,8 +196,12 @@ impl Client {
             priority: world.dice.weighted(&[(2, Priority::High), (5, Priority::Normal), (3, Priority::Low)]),
             key: is_keyed.then(|| world.dice.pick(&KEYS)),
             echo: world.dice.chance(80),
-            expires_in_ms: None,
+            wish: world.dice.weighted(&[(6, Wish::Nothing), (3, Wish::Published), (2, Wish::Delivered)]),
+            reliable: world.dice.chance(15),
+            expires_in_ms: world.dice.chance(10).then(|| world.dice.between(1, world.config.message_expiry_ms)),
+            padding: padding(world),
             is_posted: false,
+            is_repeated: false,
         }
     }
 
@@ -233,19 +219,17 @@ impl Client {
         self.say(world, kind, payload, Some(Request::Nonsense));
     }
 
-    fn say(&mut self, world: &mut World, kind: &str, payload: Value, request: Option<Request>) {
+    pub fn say(&mut self, world: &mut World, kind: &str, payload: Value, request: Option<Request>) {
         let id = self.new_id();
-        self.send(world, &id, kind, json!({ "payload": payload }), request);
+        self.send(world, &id, json!({ "id": id, "type": kind, "payload": payload }), request);
     }
 
-    fn send(&mut self, world: &mut World, id: &str, kind: &str, mut envelope: Value, request: Option<Request>) {
-        envelope["id"] = id.into();
-        envelope["type"] = kind.into();
+    pub fn send(&mut self, world: &mut World, id: &str, envelope: Value, request: Option<Request>) {
         let Some(connection) = &mut self.connection else {
             return;
         };
         if let Some(request) = request {
-            connection.requests.insert(id.to_owned(), request);
+            connection.requests.entry(id.to_owned()).or_default().push_back(request);
         }
         let text = envelope.to_string();
         connection.socket.send_text(&text, &mut world.dice);
@@ -270,7 +254,7 @@ impl Client {
         let index = self.index;
         world.note(|| format!("client {index} reads {reading:?}"));
         if let Some(connection) = &mut self.connection {
-            connection.reading = reading;
+            connection.read_by(reading, world.shared.borrow().now_ns());
         }
         if let Some(poller) = &mut self.poller {
             poller.reading = reading;
@@ -306,6 +290,9 @@ impl Client {
                     world.network().reset(link);
                 }
                 self.disconnected(world);
+                if way == 2 {
+                    world.confirmations.haunt(self.holder());
+                }
                 self.farewell = farewell;
             }
         }
@@ -333,7 +320,7 @@ fn credentials(world: &mut World, user: &str, bound_to: Option<&str>) -> Value {
 }
 
 /// Bytes that make a message longer.
-fn padding(world: &mut World) -> usize {
+pub fn padding(world: &mut World) -> usize {
     world.dice.weighted(&[(20, 0), (20, 50), (10, 300), (2, 5_000)])
 }
 

@@ -47,6 +47,8 @@ enum Membership {
 struct Record {
     epoch: String,
     membership: Membership,
+    /// When the client learned that it is in.
+    joined_ns: u64,
     /// Everything after this position is owed.
     floor: u64,
     debt: Debt,
@@ -110,6 +112,9 @@ impl Auditor {
         if claim.is_some() {
             record.newest = [0; 3];
         }
+        if !is_in {
+            record.joined_ns = now_ns;
+        }
         (record.membership, record.floor, record.debt) = (Membership::In, floor, debt);
         true
     }
@@ -126,20 +131,33 @@ impl Auditor {
         record.debt = Debt::Unknown;
     }
 
+    /// Since when the client knows that it is in a session.
+    pub fn joined_ns(&self, name: &str) -> Option<u64> {
+        let record = self.records.get(name).filter(|record| record.membership == Membership::In);
+        record.map(|record| record.joined_ns)
+    }
+
     /// The sessions the client is in.
     pub fn joined(&self) -> impl Iterator<Item = &str> {
         self.records.iter().filter(|(_, record)| record.membership == Membership::In).map(|(name, _)| name.as_str())
     }
 
-    /// A message of a session has come.
-    pub fn arrive(&mut self, truth: &Truth, name: &str, seq: u64, sent: &Sent) {
+    /// A message of a session has come; `is_first` if it is the first copy over this connection.
+    pub fn arrive(&mut self, truth: &Truth, name: &str, seq: u64, sent: &Sent, is_first: bool) {
         let record = self.records.get_mut(name).unwrap_or_else(|| panic!("a message of {name} before it was joined"));
         match record.membership {
             Membership::In => {}
             Membership::Left(head) => assert!(seq <= head, "message {seq} of {name} after it was left at {head}"),
             Membership::Out => panic!("message {seq} of {name}, which was not joined"),
         }
+        if !is_first {
+            return; // it was sent again
+        }
         assert_eq!(record.debt, Debt::Nothing, "message {seq} of {name} came before the gap");
+        if sent.is_reliable() && record.is_late(seq) {
+            record.handled.insert(seq);
+            return;
+        }
         let newest = &mut record.newest[sent.priority.index()];
         assert!(*newest < seq, "{:?} {seq} of {name} came after {newest}", sent.priority);
         *newest = seq;
@@ -237,6 +255,7 @@ impl Record {
         Self {
             epoch: epoch.to_owned(),
             membership: Membership::Out,
+            joined_ns: 0,
             floor: 0,
             debt: Debt::Nothing,
             handled: BTreeSet::new(),
@@ -252,6 +271,11 @@ impl Record {
             || self.lost.iter().any(|(from, to)| (*from..=*to).contains(&seq))
             || life.is_replaced(seq, sent)
             || (!sent.echo && sent.user == user)
+    }
+
+    /// Whether the position is behind where this connection began, or was lost to it: if it comes, then not in its order.
+    fn is_late(&self, seq: u64) -> bool {
+        seq <= self.floor || self.lost.iter().any(|(from, to)| (*from..=*to).contains(&seq))
     }
 
     /// The client's own de-duplication: what it has handled it ignores.

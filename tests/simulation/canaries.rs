@@ -36,6 +36,11 @@ fn a_low_message_that_overtakes_a_high_one_is_seen() {
 }
 
 #[test]
+fn a_false_confirmation_is_seen() {
+    assert_seen(Defect::FalseConfirmation);
+}
+
+#[test]
 fn a_position_in_the_place_of_a_cursor_is_seen() {
     assert_seen(Defect::SeqAsId);
 }

@@ -1,17 +1,19 @@
 //! A client: it takes what its connection brings, follows the rules, and lets the auditor check all of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::audit::{Auditor, Claim, Entry, Kept};
+use super::confirmations::Counts;
 use super::connection::{Connection, Farewell, Phase, Reading, Request};
 use super::cursor;
 use super::doors::{Door, Source, Ticket};
 use super::poller::Poller;
 use super::rules::Place;
+use super::sent::Wish;
 use super::socket::Event;
-use super::truth::{Receipt, Sent, Target, number_of};
+use super::truth::{Seen, Sent, Target, number_of, unix_ms_of};
 use super::world::World;
 
 /// Between two looks of a client that takes a few bytes at a time, in nanoseconds.
@@ -38,6 +40,8 @@ pub struct Client {
     pub places: BTreeMap<String, Place>,
     pub auditor: Auditor,
     pub names_made: u32,
+    /// Sessions about which it has claimed what is not true.
+    pub lied_about: BTreeSet<String>,
     /// How often it was refused one after the other, as the server is full or goes away.
     pub refusals: u32,
     /// How its last connection ended.
@@ -64,6 +68,7 @@ impl Client {
             places: BTreeMap::new(),
             auditor,
             names_made: 0,
+            lied_about: BTreeSet::new(),
             refusals: 0,
             farewell: None,
             poller: None,
@@ -95,11 +100,12 @@ impl Client {
     /// Sends and reads what it can now.
     pub fn step(&mut self, world: &mut World) {
         self.step_poller(world);
+        self.note_read_confirmations(world);
         let Some(connection) = &mut self.connection else {
             return;
         };
         let link = connection.socket.link();
-        let appetite = connection.reading.appetite(world.now_ns());
+        let appetite = connection.reading().appetite(world.now_ns());
         let mut network = world.network();
         connection.socket.flush(&mut network);
         if appetite == 0 || !network.has_news(link) {
@@ -116,7 +122,7 @@ impl Client {
     /// When it has something to do by itself, if nothing new comes.
     pub fn next_ns(&self, world: &World) -> Option<u64> {
         let (link, reading) = match (&self.connection, &self.poller) {
-            (Some(connection), _) => (connection.socket.link(), connection.reading),
+            (Some(connection), _) => (connection.socket.link(), connection.reading()),
             (None, poller) => {
                 let poller = poller.as_ref()?;
                 (poller.link()?, poller.reading)
@@ -179,6 +185,7 @@ impl Client {
     pub fn disconnected(&mut self, world: &mut World) {
         let index = self.index;
         self.farewell = None;
+        world.confirmations.end(self.holder(), world.now_ns());
         world.note(|| format!("client {index} is disconnected"));
         if let Some(connection) = self.connection.take() {
             world.tamper.forget(connection.socket.link());
@@ -199,13 +206,13 @@ impl Client {
             "hashi:gap" => self.take_gap(world, payload),
             "hashi:position" => self.take_position(world, payload),
             "ack" => self.take_receipts(world, payload),
-            "error" => self.take_error(&envelope),
+            "error" => self.take_error(world, &envelope),
             "heartbeat" | "hashi:drain" => {}
             _ => self.take_message(world, &envelope),
         }
     }
 
-    fn connection(&mut self) -> &mut Connection {
+    pub fn connection(&mut self) -> &mut Connection {
         self.connection.as_mut().expect("ok because it has just brought something")
     }
 
@@ -225,6 +232,8 @@ impl Client {
         let id = text_of(&payload["connectionId"]);
         connection.phase = Phase::Open;
         connection.id = Some(id.clone());
+        connection.named_ns = world.now_ns();
+        world.confirmations.name(self.holder(), &id);
         (self.last_id, self.last_number) = (Some(id), self.connections);
         self.inherit(world, payload);
         let claims = std::mem::take(&mut self.connection().claims);
@@ -270,6 +279,9 @@ impl Client {
         let is_free = self.connection().bound_to.as_ref().is_none_or(|only| only == name);
         assert!(is_free || name == cursor::personal(&self.user), "a ticket was for another session than {name}");
         let now_ns = world.now_ns();
+        if claim.is_some() {
+            self.connection().copies.replay(name);
+        }
         if self.auditor.join(&world.truth, now_ns, name, entry, claim) {
             self.places.entry(name.to_owned()).or_default().start(&entry.epoch, entry.seq);
         }
@@ -292,7 +304,7 @@ impl Client {
 
     /// The request that an answer answers; it is answered once.
     fn answered(&mut self, envelope: &Value) -> Option<Request> {
-        self.connection().requests.remove(envelope["replyTo"].as_str()?)
+        self.connection().answered(envelope["replyTo"].as_str()?)
     }
 
     fn take_gap(&mut self, world: &mut World, payload: &Value) {
@@ -349,19 +361,30 @@ impl Client {
     fn take_receipts(&mut self, world: &mut World, payload: &Value) {
         for result in payload["results"].as_array().expect("an ack has results") {
             let id = text_of(&result["id"]);
-            let Some(Request::Publish { number: sent, wants_receipt: true }) = self.connection().requests.remove(&id)
-            else {
+            let server = self.connection().life;
+            if let Some(counts) = Counts::of(result) {
+                let sent = world.truth.delivered(&self.user, &id);
+                self.connection().outcomes_due.remove(&sent);
+                world.truth.take_outcome(sent, server, counts);
+                continue;
+            }
+            let Some(Request::Publish { number: sent, wants_receipt: true }) = self.connection().answered(&id) else {
                 panic!("a receipt for {id}, which nobody waits for");
             };
-            let receipt = Receipt { seq: result["seq"].as_u64(), matched: number(&result["matched"]) };
-            world.truth.receipts.insert(sent, receipt);
+            if world.truth.sent[sent].wish == Wish::Delivered {
+                self.connection().outcomes_due.insert(sent);
+            }
+            world.truth.take_receipt(sent, server, result);
         }
     }
 
-    fn take_error(&mut self, envelope: &Value) {
+    fn take_error(&mut self, world: &World, envelope: &Value) {
         let code = text_of(&envelope["payload"]["code"]);
         match self.answered(envelope) {
             _ if code == "session_forbidden" => assert!(self.connection().bound_to.is_some(), "{envelope}"),
+            Some(Request::Publish { number, .. }) if code == "id_reused" => {
+                assert!(world.truth.may_be_reused(number), "the id of message {number} was used once");
+            }
             Some(Request::Publish { .. }) => {
                 assert!(matches!(&*code, "forbidden" | "not_found" | "overloaded"), "{code} for a message");
             }
@@ -373,26 +396,51 @@ impl Client {
 
     fn take_message(&mut self, world: &mut World, envelope: &Value) {
         let (sent_number, sent) = identify(world, envelope);
+        if let Target::Session(name) = &sent.target {
+            self.take_session_message(world, name, sent_number, &sent, envelope);
+        } else {
+            self.take_direct(world, sent_number, &sent, envelope);
+        }
+    }
+
+    fn take_session_message(
+        &mut self,
+        world: &mut World,
+        name: &str,
+        sent_number: usize,
+        sent: &Sent,
+        envelope: &Value,
+    ) {
+        assert_eq!(envelope["sessionId"], *name);
         let (author, number_there) = sent.author;
         let is_own = author == self.index && self.connection().known_as.contains(&number_there);
-        match &sent.target {
-            Target::Session(name) => {
-                assert!(sent.echo || !is_own, "client {} got back message {sent_number}", self.index);
-                assert_eq!(envelope["sessionId"], **name);
-                let seq = number(&envelope["seq"]);
-                let place = self.places.get_mut(name).unwrap_or_else(|| panic!("{envelope} before {name} was joined"));
-                let (now_ns, bytes) = (world.now_ns(), u64::MAX);
-                world.truth.note(name, &place.epoch, seq, sent_number, now_ns, bytes);
-                self.auditor.arrive(&world.truth, name, seq, &sent);
-                place.arrive(seq);
-            }
-            Target::Connection(id) => {
-                let connection = self.connection();
-                assert_eq!(connection.id.as_ref(), Some(id));
-                assert!(!connection.direct.contains(&sent_number), "message {sent_number} came twice");
-                connection.direct.push(sent_number);
-            }
+        assert!(sent.echo || !is_own || sent.is_repeated, "client {} got back message {sent_number}", self.index);
+        let seq = number(&envelope["seq"]);
+        let place = self.places.get(name).unwrap_or_else(|| panic!("{envelope} before {name} was joined"));
+        let now_ns = world.now_ns();
+        world.truth.note(name, &place.epoch, seq, Seen::come(envelope, now_ns));
+        let is_first = self.take_copy(world, sent_number, sent, envelope);
+        self.auditor.arrive(&world.truth, name, seq, sent, is_first);
+        if let Some(place) = self.places.get_mut(name) {
+            place.arrive(seq);
         }
+    }
+
+    fn take_direct(&mut self, world: &mut World, sent_number: usize, sent: &Sent, envelope: &Value) {
+        let Target::Connection(id) = &sent.target else {
+            return;
+        };
+        let holder = self.holder();
+        let connection = self.connection();
+        let is_for_it = connection.id.as_ref() == Some(id);
+        assert!(
+            is_for_it || world.confirmations.is_heir(holder, id),
+            "message {sent_number} is for another connection"
+        );
+        world.truth.direct.entry(sent_number).or_default().insert((connection.life, unix_ms_of(envelope)));
+        let is_known = !connection.direct.insert((sent_number, unix_ms_of(envelope)));
+        let is_first = self.take_copy(world, sent_number, sent, envelope);
+        assert!(!is_known || !is_first, "message {sent_number} came twice");
     }
 }
 

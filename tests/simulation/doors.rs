@@ -49,6 +49,8 @@ pub struct Source {
     target: String,
     pub ticket: Option<Ticket>,
     wants_positions: bool,
+    /// The connection that the target says it goes on for.
+    old_id: Option<String>,
     /// What the target claims.
     claims: Vec<(String, Claim)>,
     pub last_id: String,
@@ -85,6 +87,7 @@ impl Client {
     /// Opens a stream, or lets the last one's `EventSource` do it.
     fn listen(&mut self, world: &mut World, honesty: Honesty, strangers: &[String]) {
         let again = self.source.take().filter(|_| world.dice.chance(50));
+        let is_lying = again.is_none() && honesty == Honesty::Lying;
         let (source, inheritance) = match again {
             Some(source) => (source, None),
             None => self.new_source(world, honesty, strangers),
@@ -94,6 +97,7 @@ impl Client {
         self.connections += 1;
         world.figures.connections += 1;
         let stream = Stream::open(link, source.request(&self.user));
+        self.enter(world, &source.claims(&self.user), source.old_id.as_deref(), is_lying);
         let mut connection = Connection::new(Socket::Stream(stream), self.connections, world.figures.restarts);
         connection.wants_positions = source.wants_positions;
         connection.has_asked = true;
@@ -114,12 +118,11 @@ impl Client {
         let wants_positions = world.dice.chance(80);
         let features = if wants_positions { "resume,batch" } else { "" };
         query.push(("features", features.to_owned()));
-        if let Some(old_id) = self.old_id(world, honesty, strangers) {
-            query.push(("connectionId", old_id));
-        }
+        let old_id = self.old_id(world, honesty, strangers);
+        query.extend(old_id.clone().map(|old_id| ("connectionId", old_id)));
         let target = target("events", &query);
         let inheritance = (honesty == Honesty::Honest).then(|| self.farewell.take()).flatten();
-        (Source { target, ticket, wants_positions, claims, last_id: String::new() }, inheritance)
+        (Source { target, ticket, wants_positions, old_id, claims, last_id: String::new() }, inheritance)
     }
 
     /// Begins to poll.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::AddAssign;
 
+use hashi::ErrorCode;
 use hashi::delivery::Delivery;
 use hashi::observe::Metrics;
 
@@ -31,6 +32,13 @@ pub struct Figures {
     pub conflated: u64,
     pub gaps: u64,
     pub catch_ups: u64,
+    /// Copies of reliable messages: confirmed, sent again, given up.
+    pub confirmed: u64,
+    pub retries: u64,
+    pub expired: u64,
+    /// Messages sent again, and ids used for another message.
+    pub repeated: u64,
+    pub reused: u64,
     pub ticks: u64,
 }
 
@@ -47,10 +55,16 @@ impl Figures {
         self.conflated += totals.conflated;
         self.gaps += totals.gaps.iter().sum::<u64>();
         self.catch_ups += totals.catch_ups;
+        let in_flight = delivery.tables.in_flight.totals;
+        self.confirmed += in_flight.confirmed;
+        self.retries += in_flight.retries;
+        self.expired += in_flight.given_up;
+        self.repeated += delivery.tables.dedup.repeated();
+        self.reused += totals.errors[ErrorCode::IdReused as usize];
         self.ticks += metrics.ticks;
     }
 
-    const fn named(&self) -> [(&'static str, u64); 19] {
+    const fn named(&self) -> [(&'static str, u64); 24] {
         [
             ("seeds", self.seeds),
             ("clients", self.clients),
@@ -70,6 +84,11 @@ impl Figures {
             ("conflated", self.conflated),
             ("gaps", self.gaps),
             ("catch-ups", self.catch_ups),
+            ("confirmed", self.confirmed),
+            ("retries", self.retries),
+            ("expired in flight", self.expired),
+            ("repeats answered", self.repeated),
+            ("ids reused", self.reused),
             ("ticks", self.ticks),
         ]
     }
@@ -95,6 +114,11 @@ impl AddAssign for Figures {
         self.conflated += other.conflated;
         self.gaps += other.gaps;
         self.catch_ups += other.catch_ups;
+        self.confirmed += other.confirmed;
+        self.retries += other.retries;
+        self.expired += other.expired;
+        self.repeated += other.repeated;
+        self.reused += other.reused;
         self.ticks += other.ticks;
     }
 }

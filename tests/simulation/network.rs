@@ -12,7 +12,7 @@ use super::dice::Dice;
 use super::pipe::Pipe;
 
 /// The server's clock reads this at the start of a run, Unix milliseconds.
-const START_UNIX_MS: u64 = 1_800_000_000_000;
+pub const START_UNIX_MS: u64 = 1_800_000_000_000;
 /// Polls one after the other that find nothing to do although the loop does not want to wait.
 const IDLE_POLLS_MAX: u32 = 5_000;
 
@@ -156,6 +156,12 @@ impl Network {
     /// Whether nothing of this connection is on its way in either direction.
     pub fn is_quiet(&self, id: LinkId) -> bool {
         self.links[id].up.is_empty() && self.links[id].down.is_empty()
+    }
+
+    /// Whether the server has read all that the client has sent.
+    pub fn is_read(&self, id: LinkId) -> bool {
+        let link = &self.links[id];
+        link.up.is_empty() && !link.is_reset && !link.is_closed && !link.up.is_finished()
     }
 
     /// The client sends no more, and still reads.

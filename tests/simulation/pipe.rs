@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use super::dice::Dice;
 
 /// Longest delay of a piece, in nanoseconds.
-const DELAY_NS_MAX: u64 = 30_000_000;
+pub const DELAY_NS_MAX: u64 = 30_000_000;
 
 pub struct Pipe {
     /// Pieces with the time of their arrival, which never decreases.

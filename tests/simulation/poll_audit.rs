@@ -67,8 +67,8 @@ impl Auditor {
             truth.life(name, &now.epoch).is_some_and(|life| !life.expired(truth, from, now.seq, now_ns).is_empty())
         });
         let count = |step| steps.iter().filter(|&&other| other == step).count();
-        // It may have lost what came while it waited.
-        let has_waited = |(name, now): &(String, Claim)| claim_of(name).is_none() && now.seq > 0;
+        // It may have lost what came while it waited, or the session itself.
+        let has_waited = |(name, _): &(String, Claim)| claim_of(name).is_none() && !claims.is_empty();
         let has_lost = has_expired || answer.places.iter().any(has_waited);
         let is_excused = has_lost || count(Progress::Stale) > 0 || !answer.is_complete;
         let doubtful = count(Progress::Doubtful);
@@ -108,7 +108,7 @@ impl Auditor {
         for message in answer.of(name) {
             assert!(last < message.seq, "{name}: {} was polled after {last}", message.seq);
             last = message.seq;
-            self.arrive(truth, name, message.seq, &message.sent);
+            self.arrive(truth, name, message.seq, &message.sent, true);
         }
         assert!(last <= now.seq, "{name}: {last} was polled, and the cursor is at {}", now.seq);
         self.check_up_to(truth, name, now.seq);

@@ -46,6 +46,11 @@ impl Place {
         self.step();
     }
 
+    /// All that was handled of this life.
+    pub const fn handled(&self) -> &BTreeSet<u64> {
+        &self.handled
+    }
+
     fn step(&mut self) {
         loop {
             let reached = self.gaps.iter().filter(|(from, _)| *from <= self.position + 1).map(|(_, to)| *to).max();

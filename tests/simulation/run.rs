@@ -1,5 +1,6 @@
 //! One run: a server, a network, clients, and what they do, all from one seed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,8 +31,12 @@ const SLACK_NS: u64 = 20 * MS;
 const DAY_NS: u64 = 86_400_000 * MS;
 /// Turns of a run: in each, one client does something.
 const TURNS: u64 = 250;
-/// So few sessions that some are forgotten early, and some refused.
+/// So few sessions that some are forgotten early, and some refused. Some then live and die unseen within one stage.
 const SESSIONS_FEW: u32 = 7;
+pub const SESSIONS_MANY: u32 = 100;
+/// So much history that nothing leaves it within one stage.
+pub const HISTORY_LONG: u32 = 64;
+pub const HISTORY_LARGE: u32 = 1 << 20;
 /// How long everything may take to come to rest once clients do nothing more but read, in simulated milliseconds.
 const REST_MS: u64 = 60_000;
 
@@ -42,6 +47,9 @@ enum Action {
     Burst,
     /// A message over REST.
     Post,
+    /// A message again.
+    Repeat,
+    Confirm,
     /// To be let in by it later.
     Ticket,
     Join,
@@ -77,6 +85,7 @@ pub fn run(seed: u64, transcript: Transcript, defect: Option<Defect>) -> Figures
     }
     run.come_to_rest();
     run.check_rest();
+    run.check_outcomes();
     run.leave_and_age();
     run.figures()
 }
@@ -120,6 +129,10 @@ impl Run {
                 let letter = self.clients[index].post(&mut self.world);
                 self.letters.push(letter);
             }
+            Action::Repeat => {
+                let letter = self.clients[index].repeat(&mut self.world);
+                self.letters.extend(letter);
+            }
             Action::Ticket => {
                 let errand = self.clients[index].ask_for_ticket(&mut self.world);
                 self.errands.push(errand);
@@ -153,7 +166,9 @@ impl Run {
             Action::Nonsense => client.talk_nonsense(world),
             Action::Read => client.change_reading(world),
             Action::Part => client.part(world),
-            Action::Connect | Action::Post | Action::Ticket | Action::Restart | Action::Shutdown | Action::Wait => {}
+            Action::Confirm => client.catch_up_confirming(world),
+            Action::Connect | Action::Post | Action::Repeat | Action::Ticket => {}
+            Action::Restart | Action::Shutdown | Action::Wait => {}
         }
     }
 
@@ -310,7 +325,7 @@ impl Run {
             if client.is_away() && !client.has_given_up() {
                 self.come(index);
             } else if let Some(connection) = &mut client.connection {
-                connection.reading = Reading::Greedy;
+                connection.read_by(Reading::Greedy, self.world.now_ns());
             } else if let Some(poller) = &mut client.poller {
                 poller.reading = Reading::Greedy;
                 client.ask_again(&mut self.world);
@@ -336,8 +351,8 @@ impl Run {
     fn check_rest(&self) {
         let truth = &self.world.truth;
         truth.check_authors();
-        if self.world.config.sessions > SESSIONS_FEW {
-            truth.check_receipts(); // where they are few, some live and die unseen within one stage
+        if self.world.config.sessions == SESSIONS_MANY {
+            truth.check_receipts();
         }
         for client in &self.clients {
             if let Some(poller) = &client.poller {
@@ -371,12 +386,23 @@ impl Run {
         let truth = &self.world.truth;
         let target = Target::Connection(connection.id.clone().expect("ok because everybody is authenticated"));
         let accepted = truth.receipts.keys().filter(|&&number| truth.sent[number].target == target);
-        let missing = accepted.filter(|number| !connection.direct.contains(number)).count() as u64;
+        let has = |number: usize| connection.direct.range((number, 0)..=(number, u64::MAX)).next().is_some();
+        let missing = accepted.filter(|number| !has(**number)).count() as u64;
         assert!(
             missing <= connection.direct_lost,
             "client {index} lost {missing} direct messages and was told of {}",
             connection.direct_lost
         );
+    }
+
+    /// Once all messages have aged, every sender that asked for it knows how its message was confirmed.
+    fn check_outcomes(&mut self) {
+        self.pass((self.world.config.message_expiry_ms + 100) * MS);
+        self.world.truth.check_taken(&self.world.confirmations, &self.world.config);
+        for client in &self.clients {
+            let due = client.connection.as_ref().map(|connection| &connection.outcomes_due);
+            assert!(due.is_none_or(BTreeSet::is_empty), "client {} was not told of {due:?}", client.index);
+        }
     }
 
     /// All clients go; once everything has aged, the server holds nothing.
@@ -427,17 +453,20 @@ fn config(dice: &mut Dice) -> Config {
         workers: 0, // no handler is registered
         queue_messages: dice.pick(&[3, 5, 10]),
         queue_bytes: dice.pick(&[8_000, 1 << 20]),
-        history_messages: dice.pick(&[4, 16, 64]),
-        history_bytes: dice.pick(&[4_000, 1 << 20]),
+        history_messages: dice.pick(&[4, 16, HISTORY_LONG]),
+        history_bytes: dice.pick(&[4_000, HISTORY_LARGE]),
         message_expiry_ms: dice.pick(&[300, 2_000, 10_000]),
         slow_ms: dice.pick(&[1_000, 5_000]),
         heartbeat_interval_ms: dice.pick(&[4_000, 30_000]),
         heartbeat_timeout_ms: 1_500,
         auth_deadline_ms: 1_000,
+        retry_attempts: dice.pick(&[0, 1, 3]),
+        ack_timeout_ms: dice.pick(&[50, 400, 2_000]),
+        dedup_ids: dice.pick(&[4, 1_024]),
         debounce_ms: dice.pick(&[0, 50, 500]),
         drain_ms: dice.pick(&[50, 500, 3_000]),
         max_connections: dice.pick(&[8, 32]),
-        sessions: dice.pick(&[SESSIONS_FEW, 100]),
+        sessions: dice.pick(&[SESSIONS_FEW, SESSIONS_MANY]),
         sessions_per_connection: 3,
         ..Config::default()
     }
@@ -449,6 +478,8 @@ fn habits(dice: &mut Dice) -> Habits {
         (dice.between(10, 40), Action::Publish),
         (dice.between(0, 20), Action::Burst),
         (dice.between(0, 6), Action::Post),
+        (dice.between(0, 8), Action::Repeat),
+        (dice.between(0, 8), Action::Confirm),
         (10, Action::Join),
         (dice.between(0, 6), Action::Leave),
         (2, Action::Nonsense),

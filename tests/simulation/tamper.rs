@@ -18,6 +18,8 @@ pub enum Defect {
     LowOvertakesHigh,
     /// An event of a stream has its message's position as its id.
     SeqAsId,
+    /// A message that a receiver did not confirm is counted as confirmed.
+    FalseConfirmation,
 }
 
 /// Passes on what servers write, but for the defect. It strikes once in every so many messages that it could be put in.
@@ -49,6 +51,7 @@ impl Tamper {
             Defect::Twice if is_plain(&envelope) && self.strikes() => vec![text.clone(), text],
             Defect::FalseRecovery => self.pretend(link, claims, envelope, text),
             Defect::LowOvertakesHigh => self.overtake(link, envelope, text),
+            Defect::FalseConfirmation => vec![confirm_expired(envelope, text)],
             _ => vec![text],
         }
     }
@@ -112,6 +115,20 @@ impl Tamper {
             return Vec::new();
         }
         vec![text]
+    }
+}
+
+/// One of the receivers for which a message expired has confirmed it.
+fn confirm_expired(mut envelope: Value, text: String) -> String {
+    let Some(result) = envelope.pointer_mut("/payload/results/0") else {
+        return text;
+    };
+    match (result["confirmed"].as_u64(), result["expired"].as_u64()) {
+        (Some(confirmed), Some(expired)) if expired > 0 => {
+            (result["confirmed"], result["expired"]) = ((confirmed + 1).into(), (expired - 1).into());
+            envelope.to_string()
+        }
+        _ => text,
     }
 }
 

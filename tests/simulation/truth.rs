@@ -4,13 +4,16 @@
 //! key replaced in the same stage is seen there by nobody; it is learned from the first client that receives it, or stays
 //! unknown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hashi::Priority;
 use hashi::tables::{SessionId, Tables};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::common::frame;
+use super::confirmations::Counts;
+use super::sent::Wish;
 
 /// A message is seen so much later than it is published, at most.
 const SLACK_NS: u64 = 10_000_000;
@@ -27,10 +30,16 @@ pub struct Sent {
     pub priority: Priority,
     pub key: Option<&'static str>,
     pub echo: bool,
+    pub wish: Wish,
+    pub reliable: bool,
     /// How long it is worth anything, in milliseconds.
     pub expires_in_ms: Option<u64>,
+    /// Bytes that make it longer.
+    pub padding: usize,
     /// It comes over REST: such messages may pass each other on their way.
     pub is_posted: bool,
+    /// It was sent more than once, and nobody knows which of them was taken.
+    pub is_repeated: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +52,8 @@ pub enum Target {
 /// One life of a session.
 #[derive(Default)]
 pub struct Life {
+    /// How many servers there had been before.
+    pub server: u64,
     pub head: u64,
     /// Up to where the server's history was looked at.
     tapped: u64,
@@ -56,26 +67,36 @@ pub struct Life {
 pub struct Seen {
     pub number: usize,
     pub at_ns: u64,
+    /// Its timestamp.
+    pub unix_ms: u64,
     pub bytes: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {
+    pub server: u64,
     pub seq: Option<u64>,
     pub matched: u64,
+    pub queued: u64,
 }
 
 #[derive(Default)]
 pub struct Truth {
     pub sent: Vec<Sent>,
-    /// By number: what the server answered to its author.
-    pub receipts: BTreeMap<usize, Receipt>,
+    /// By number: what the server answered to its author, without what it said again.
+    pub receipts: BTreeMap<usize, Vec<Receipt>>,
+    /// By number: how it was confirmed in the end, as this server told it.
+    pub outcomes: BTreeMap<usize, Vec<(u64, Counts)>>,
+    /// Messages without a position, by number: which servers took them, and when.
+    pub direct: BTreeMap<usize, BTreeSet<(u64, u64)>>,
     /// By name and epoch.
     lives: BTreeMap<(String, String), Life>,
     /// Names of sessions that clients use.
     names: Vec<String>,
     /// By name: the session and its head, when they were last looked at.
     looks: Vec<Option<(SessionId, u64)>>,
+    /// How many servers there were before this one.
+    pub server: u64,
 }
 
 impl Truth {
@@ -87,6 +108,7 @@ impl Truth {
     /// Another server has taken the place of the one before.
     pub fn begin_server(&mut self) {
         self.looks.fill(None);
+        self.server += 1;
     }
 
     /// Takes a message down; its number.
@@ -107,7 +129,9 @@ impl Truth {
             }
             let name = self.names[index].clone();
             let (epoch, head) = (tables.sessions.epoch(id), tables.sessions.head(id));
-            let life = self.lives.entry((name.clone(), epoch.clone())).or_default();
+            let server = self.server;
+            let new = || Life { server, ..Life::default() };
+            let life = self.lives.entry((name.clone(), epoch.clone())).or_insert_with(new);
             let tapped = std::mem::replace(&mut life.tapped, head);
             assert!(life.head <= head, "the head of {name} went back");
             life.head = head;
@@ -116,18 +140,18 @@ impl Truth {
             }
             let news: Vec<_> = tables.history.after(id, tapped).collect();
             for (seq, id) in news {
-                let frame = tables.messages.frame(id);
-                self.note(&name, &epoch, seq, number_in(frame), now_ns, frame.len() as u64);
+                self.note(&name, &epoch, seq, Seen::stored(tables.messages.frame(id), now_ns));
             }
         }
     }
 
     /// A message is known to have a position. Everybody must agree on it.
-    pub fn note(&mut self, name: &str, epoch: &str, seq: u64, number: usize, at_ns: u64, bytes: u64) {
+    pub fn note(&mut self, name: &str, epoch: &str, seq: u64, seen: Seen) {
+        let number = seen.number;
         let sent = self.sent.get(number).unwrap_or_else(|| panic!("message {number} was never sent"));
         let life = self.lives.entry((name.to_owned(), epoch.to_owned())).or_default();
         assert!(seq <= life.head, "position {seq} of {name} is beyond its head {}", life.head);
-        let known = life.messages.entry(seq).or_insert(Seen { number, at_ns, bytes }).number;
+        let known = life.messages.entry(seq).or_insert(seen).number;
         assert_eq!(known, number, "position {seq} of {name} {epoch} is two messages");
         if let Some(key) = sent.key {
             let newest = life.newest.entry((sent.kind, key)).or_default();
@@ -135,27 +159,13 @@ impl Truth {
         }
     }
 
-    pub fn life(&self, name: &str, epoch: &str) -> Option<&Life> {
-        self.lives.get(&(name.to_owned(), epoch.to_owned()))
+    /// The lives of sessions, by name and epoch.
+    pub fn lives(&self) -> impl Iterator<Item = (&str, &str, &Life)> {
+        self.lives.iter().map(|((name, epoch), life)| (&**name, &**epoch, life))
     }
 
-    /// Checks that receipts name the positions that messages took.
-    pub fn check_receipts(&self) {
-        for (&number, receipt) in &self.receipts {
-            match (&self.sent[number].target, receipt.seq) {
-                (Target::Session(name), Some(seq)) => {
-                    let lives = self.lives.iter().filter(|((of, _), life)| of == name && life.head >= seq);
-                    let mut known = lives.map(|(_, life)| life.messages.get(&seq).map(|seen| seen.number));
-                    assert!(
-                        known.any(|known| known.is_none_or(|known| known == number)),
-                        "message {number} is not at position {seq} of {name}, as its receipt says"
-                    );
-                }
-                (Target::Connection(_), None) => assert_eq!(receipt.matched, 1),
-                (Target::Session(_), None) if self.sent[number].is_debounced() => {}
-                (target, seq) => panic!("a receipt with position {seq:?} for a message to {target:?}"),
-            }
-        }
+    pub fn life(&self, name: &str, epoch: &str) -> Option<&Life> {
+        self.lives.get(&(name.to_owned(), epoch.to_owned()))
     }
 
     /// Checks that what each connection published to a session took positions in the order it was sent, but for what was
@@ -178,12 +188,7 @@ impl Truth {
 impl Sent {
     /// Whether it is published behind what its author sent before it.
     fn keeps_its_turn(&self) -> bool {
-        !self.is_debounced() && !self.is_posted
-    }
-
-    /// Whether the server may hold it back, and publish a newer one in its place.
-    pub fn is_debounced(&self) -> bool {
-        self.key.is_some() && matches!(self.kind, "operation_progress" | "selection_update")
+        !self.is_debounced() && !self.is_posted && !self.is_repeated
     }
 }
 
@@ -209,11 +214,26 @@ impl Life {
     }
 }
 
-/// The number in the payload of a message as it travels.
-fn number_in(frame: &[u8]) -> usize {
-    let (frame, _) = frame::decode(frame).expect("a stored message is a whole frame");
-    let envelope: Value = serde_json::from_slice(&frame.payload).expect("a stored message is JSON");
-    number_of(&envelope["payload"])
+impl Seen {
+    /// A message that the server has stored, as it travels.
+    fn stored(frame: &[u8], at_ns: u64) -> Self {
+        let bytes = frame.len() as u64;
+        let (frame, _) = frame::decode(frame).expect("a stored message is a whole frame");
+        let envelope: Value = serde_json::from_slice(&frame.payload).expect("a stored message is JSON");
+        Self { bytes, ..Self::come(&envelope, at_ns) }
+    }
+
+    /// A message that has come to a client.
+    pub fn come(envelope: &Value, at_ns: u64) -> Self {
+        Self { number: number_of(&envelope["payload"]), at_ns, unix_ms: unix_ms_of(envelope), bytes: u64::MAX }
+    }
+}
+
+/// The time of a message's publication, Unix milliseconds.
+pub fn unix_ms_of(envelope: &Value) -> u64 {
+    let text = envelope["timestamp"].as_str().expect("a message has a timestamp");
+    let timestamp: Timestamp = text.parse().expect("a timestamp is an RFC 3339 date-time");
+    timestamp.as_millisecond() as u64
 }
 
 /// The number in a payload.

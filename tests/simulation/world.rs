@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use hashi::Config;
 
+use super::confirmations::Confirmations;
 use super::connection::Farewell;
 use super::dice::Dice;
 use super::figures::Figures;
@@ -20,6 +21,7 @@ pub struct World {
     pub shared: Shared,
     pub dice: Dice,
     pub truth: Truth,
+    pub confirmations: Confirmations,
     pub figures: Figures,
     pub transcript: Transcript,
     pub tamper: Tamper,
@@ -42,6 +44,7 @@ impl World {
             shared: Rc::new(RefCell::new(network)),
             dice,
             truth,
+            confirmations: Confirmations::default(),
             figures,
             transcript,
             tamper,
