@@ -3,7 +3,7 @@
 use super::route::Sender;
 use super::submit::Outcome;
 use crate::config::limits::MAILBOX_MAX;
-use crate::delivery::{Delivery, Published};
+use crate::delivery::{Delivery, OVERLOADED, Published};
 use crate::message::{Ack, Envelope, ErrorCode, Guarantee, ProtocolError, Target};
 use crate::tables::ConnId;
 use crate::tables::dedup::{Identifier, Seen};
@@ -49,7 +49,9 @@ pub(super) fn look_up(
             let row = sender.row.filter(|_| envelope.ack != Ack::Nothing);
             if let Some(slot) = row {
                 let connection = delivery.tables.connections.id(slot);
-                delivery.tables.dedup.wait(identifier.memory, connection, MAILBOX_MAX);
+                if !delivery.tables.dedup.wait(identifier.memory, connection, MAILBOX_MAX) {
+                    return Err(OVERLOADED);
+                }
             }
             Some(Outcome::Handled)
         }

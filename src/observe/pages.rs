@@ -93,6 +93,12 @@ fn counters(o: Overview<'_>) -> Vec<Counter> {
             "Messages replaced by a newer one of their key before they were published.",
             d.debounced,
         ),
+        (
+            "undebounced",
+            "hashi_windows_refused_total",
+            "Times that a topic was not held back because too many were.",
+            o.delivery.tables.held.refused(),
+        ),
         ("expired", "hashi_messages_expired_total", "Messages past the time that their senders gave them.", d.expired),
         ("replayed", "hashi_messages_replayed_total", "Copies put into queues from history.", d.replayed),
         (
@@ -113,6 +119,12 @@ fn counters(o: Overview<'_>) -> Vec<Counter> {
         ),
         ("catchUps", "hashi_catch_ups_total", "Rows that fell behind.", d.catch_ups),
         ("resumed", "hashi_resumed_total", "Sessions in which a client went on where it had left off.", d.resumed),
+        (
+            "departuresDisplaced",
+            "hashi_departures_displaced_total",
+            "Connections that had ended and were forgotten before their time.",
+            o.delivery.tables.departed.displaced(),
+        ),
         ("takeovers", "hashi_takeovers_total", "Connections that a client's next one went on for.", m.takeovers),
         ("handlersStarted", "hashi_handlers_started_total", "Messages given to handlers.", h.started),
         ("handlersPanicked", "hashi_handlers_panicked_total", "Handlers that panicked.", h.panicked),

@@ -141,12 +141,15 @@ impl Dedup {
         self.waiting.remove(&memory).unwrap_or_default()
     }
 
-    /// A connection waits for the answer of a message that is in a handler; at most `max` of them do.
-    pub fn wait(&mut self, memory: u128, connection: ConnId, max: usize) {
+    /// A connection waits for the answer of a message that is in a handler; false if `max` of them do already.
+    #[must_use]
+    pub fn wait(&mut self, memory: u128, connection: ConnId, max: usize) -> bool {
         let waiting = self.waiting.entry(memory).or_default();
-        if waiting.len() < max {
+        let has_room = waiting.len() < max;
+        if has_room {
             waiting.push(connection);
         }
+        has_room
     }
 
     /// Who waits for the answer of a message.
@@ -235,8 +238,8 @@ mod tests {
         assert_eq!(table.see(message, 0, None), Seen::New);
         assert_eq!(table.see(message, 1, None), Seen::Pending);
         let [one, two] = [1, 2].map(|slot| ConnId { slot, generation: 0 });
-        table.wait(message.memory, one, 1);
-        table.wait(message.memory, two, 1);
+        assert!(table.wait(message.memory, one, 1));
+        assert!(!table.wait(message.memory, two, 1), "one may wait");
         let answer = Published { seq: Some(3), matched: 2, queued: 2, outcome: None };
         assert_eq!(table.answer(message.memory, answer), [one]);
         assert_eq!(table.see(message, 2, None), Seen::Answered(answer, None));

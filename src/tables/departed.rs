@@ -55,6 +55,8 @@ pub struct Departed {
     /// Outcomes over all rows.
     outcomes: usize,
     limits: DepartedLimits,
+    /// Connections that went because of the limit.
+    displaced: u64,
 }
 
 impl Departed {
@@ -68,6 +70,7 @@ impl Departed {
             links: Links::default(),
             outcomes: 0,
             limits,
+            displaced: 0,
         }
     }
 
@@ -81,12 +84,18 @@ impl Departed {
         self.rows.is_empty()
     }
 
-    /// A connection ends.
+    /// Connections that newer ones have displaced before their time.
+    pub const fn displaced(&self) -> u64 {
+        self.displaced
+    }
+
+    /// A connection ends. At the limit it takes the place of the oldest.
     pub fn insert(&mut self, departure: Departure, now_ms: u64) {
         if self.rows.len() >= self.limits.connections
             && let Some(oldest) = self.order.first()
         {
             self.remove(oldest);
+            self.displaced += 1;
         }
         let Departure { connection_id, personal, sessions, lineage, outcomes } = departure;
         self.outcomes += outcomes.len();
@@ -213,7 +222,7 @@ mod tests {
             departed.insert(departure(id, 1), id as u64);
             departed.invariants();
         }
-        assert_eq!((departed.len(), departed.oldest_ms()), (2, Some(2)));
+        assert_eq!((departed.len(), departed.oldest_ms(), departed.displaced()), (2, Some(2), 1));
         departed.expire(2, 10);
         assert_eq!(departed.take(2, departure(2, 1).personal), None);
         assert!(departed.take(3, departure(3, 1).personal).is_some());

@@ -66,6 +66,8 @@ pub struct Held {
     ends: VecDeque<(u64, Topic)>,
     messages: usize,
     bytes: usize,
+    /// Windows that were not opened because of the limit.
+    refused: u64,
     /// Every window is over.
     is_ending: bool,
 }
@@ -73,7 +75,15 @@ pub struct Held {
 impl Held {
     /// An empty table.
     pub fn new(limits: HeldLimits) -> Self {
-        Self { limits, windows: FxHashMap::default(), ends: VecDeque::new(), messages: 0, bytes: 0, is_ending: false }
+        Self {
+            limits,
+            windows: FxHashMap::default(),
+            ends: VecDeque::new(),
+            messages: 0,
+            bytes: 0,
+            refused: 0,
+            is_ending: false,
+        }
     }
 
     /// Messages that wait.
@@ -86,17 +96,24 @@ impl Held {
         self.messages == 0
     }
 
+    /// Windows that were not opened because as many were open as may be.
+    pub const fn refused(&self) -> u64 {
+        self.refused
+    }
+
     /// Whether the topic's window is open.
     pub fn is_open(&self, topic: Topic) -> bool {
         self.windows.contains_key(&topic)
     }
 
-    /// Opens a topic's window, which is closed. At the limit it stays closed: what comes next is published at once.
+    /// Opens a topic's window, which is closed. At the limit it stays closed and is counted: what comes next is published at once.
     pub fn open(&mut self, topic: Topic, end_ms: u64) {
-        if self.windows.len() < self.limits.windows {
-            self.windows.insert(topic, None);
-            self.ends.push_back((end_ms, topic));
+        if self.windows.len() >= self.limits.windows {
+            self.refused += 1;
+            return;
         }
+        self.windows.insert(topic, None);
+        self.ends.push_back((end_ms, topic));
     }
 
     /// Lets a message wait in its topic's open window. Returns whether it took another one's place.
@@ -216,7 +233,7 @@ mod tests {
         for topic in 1..=3 {
             held.open(Topic(topic), 50);
         }
-        assert!(!held.is_open(Topic(3)));
+        assert_eq!((held.is_open(Topic(3)), held.refused()), (false, 1));
         assert_eq!(held.hold(Topic(1), message("a", 8)), Ok(false));
         assert!(held.hold(Topic(2), message("b", 3)).is_err());
         assert!(held.hold(Topic(1), message("c", 11)).is_err());
