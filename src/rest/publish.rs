@@ -100,7 +100,8 @@ fn confirm(services: &mut Services<'_>, caller: &Caller, envelope: &Envelope<'_>
     let slot = caller.row.ok_or(ProtocolError::with_message(ErrorCode::BadMessage, MESSAGE))?;
     let ids = parse_ack(envelope.payload.unwrap_or_default())?;
     services.delivery.totals.ignored_acks += services.delivery.confirm(slot, &ids);
-    Ok(accepted(envelope.id.unwrap_or_default(), Published::default()))
+    let id = envelope.id.or(caller.own_id.as_deref()).unwrap_or_default(); // ok because one of them is required
+    Ok(accepted(id, Published::default()))
 }
 
 /// Hands a message on and answers where it is. It gets an id where none is given.

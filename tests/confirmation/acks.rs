@@ -65,6 +65,9 @@ fn over_rest_with_the_connection_s_id() {
     assert!(json::is(&problem, "code", "bad_message"));
     let connection = [("Hashi-Connection", receiver.connection_id())];
     assert_eq!(post(&server, "/ws-api/send", &connection, &ack).status, 202);
+    let keyed = [connection[0], ("Idempotency-Key", "key")];
+    let again = post(&server, "/ws-api/send", &keyed, &json!({"type": "ack", "payload": {"ids": ["m"]}}));
+    assert_eq!((again.status, &again.json()["id"]), (202, &json!("key")));
     result(&mut sender, "m");
     assert_eq!(result(&mut sender, "m"), counts("m", 1, 1, 0, 0));
 }
