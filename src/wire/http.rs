@@ -80,7 +80,11 @@ pub fn parse_head<'h, 'b: 'h>(bytes: &'b [u8], slots: &'h mut HeaderSlots<'b>) -
         }
         Status::Partial => {
             check_lines(rest)?;
-            if window.len() == HEAD_BYTES_MAX { Err(HttpError::HeadTooLarge("total")) } else { Ok(None) }
+            if window.len() == HEAD_BYTES_MAX {
+                Err(HttpError::HeadTooLarge("The head is larger than the limit."))
+            } else {
+                Ok(None)
+            }
         }
     }
 }

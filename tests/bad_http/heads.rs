@@ -2,11 +2,13 @@
 
 use super::common::ECHO_PATH;
 use super::common::http::{self, NoResponse};
+use super::common::json;
 use super::common::row;
 use super::common::server::TestServer;
 use super::common::tcp::{Arrival, Tcp};
 use super::common::websocket::upgrade_request;
 use super::send_head;
+use simd_json::prelude::*;
 use std::ops::Range;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -99,7 +101,8 @@ fn row_02_head_too_large() {
         ];
         for (case, request, status) in cases {
             eprintln!("{case}");
-            http::expect_refusal(server.address, request, status);
+            let problem = http::expect_refusal(server.address, request, status).json();
+            assert!(json::string(&problem, "detail").ends_with('.'), "a sentence: {}", problem.encode());
         }
         let allowed = [
             ("64 headers with Host", get(lines(63)), 200),

@@ -19,7 +19,7 @@ pub enum HttpError {
     #[error("unknown expectation")]
     ExpectationFailed,
     /// 431: the head, one line of it or the number of fields is over its limit. Says which.
-    #[error("request head too large: {0}")]
+    #[error("{0}")]
     HeadTooLarge(&'static str),
     /// 505: neither HTTP/1.1 nor HTTP/1.0.
     #[error("HTTP version not supported")]

@@ -33,7 +33,11 @@ fn check_line(line: &[u8], is_request_line: bool) -> Result<(), HttpError> {
     if is_request_line {
         return check_request_line(line);
     }
-    if line.len() > LINE_BYTES_MAX { Err(HttpError::HeadTooLarge("line")) } else { Ok(()) }
+    if line.len() > LINE_BYTES_MAX {
+        Err(HttpError::HeadTooLarge("A line of the head is longer than the limit."))
+    } else {
+        Ok(())
+    }
 }
 
 fn check_request_line(line: &[u8]) -> Result<(), HttpError> {
@@ -49,7 +53,7 @@ fn check_request_line(line: &[u8]) -> Result<(), HttpError> {
 
 pub(super) fn explain(error: httparse::Error, rest: &[u8]) -> HttpError {
     match error {
-        httparse::Error::TooManyHeaders => HttpError::HeadTooLarge("fields"),
+        httparse::Error::TooManyHeaders => HttpError::HeadTooLarge("The head has more fields than the limit."),
         httparse::Error::Version if names_a_version(rest) => HttpError::UnsupportedVersion,
         httparse::Error::Version => HttpError::Malformed("version"),
         httparse::Error::Token if is_version_0_9(rest) => HttpError::UnsupportedVersion,
