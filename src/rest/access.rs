@@ -8,7 +8,7 @@ use crate::config::{Config, is_loopback_host};
 use crate::message::{ErrorCode, ProtocolError};
 use crate::tables::waits::Asker;
 use crate::wire::http::{Head, HttpError, split_host_port};
-use crate::wire::query::Query;
+use crate::wire::query::{Query, QueryError};
 
 /// In development mode the `Host` must be loopback: a page elsewhere that resolves its own name to this machine (DNS
 /// rebinding) sends its own name.
@@ -77,10 +77,15 @@ pub fn has_token(head: &Head<'_>) -> bool {
 /// The decoded value of a member of the query, if it is there.
 ///
 /// # Errors
-/// `bad_message` if it came twice.
+/// `bad_message` if it came twice, or is badly escaped.
 pub fn member<'a>(query: Option<&'a str>, name: &'static str) -> Result<Option<Cow<'a, str>>, ProtocolError> {
-    const MESSAGE: &str = "This member of the query came twice.";
-    Query::new(query).get(name).map_err(|_| ProtocolError::bad_field(name, MESSAGE))
+    Query::new(query).get(name).map_err(|error| {
+        let message = match error {
+            QueryError::Repeated => "This member of the query came twice.",
+            QueryError::Malformed => "This member of the query is not percent-encoded UTF-8.",
+        };
+        ProtocolError::bad_field(name, message)
+    })
 }
 
 /// The one value of a header, if it is there.

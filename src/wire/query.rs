@@ -2,13 +2,20 @@
 
 use std::borrow::Cow;
 
+use super::http::percent_decode;
+
 /// A query's members.
 #[derive(Clone, Copy, Debug)]
 pub struct Query<'a>(Option<&'a str>);
 
-/// A member came twice.
+/// Why a member cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Repeated;
+pub enum QueryError {
+    /// It came twice: two readers could take one or the other.
+    Repeated,
+    /// A `%` is not followed by two hexadecimal digits, or what is escaped is not UTF-8.
+    Malformed,
+}
 
 impl<'a> Query<'a> {
     /// Of what follows the `?` in a target.
@@ -16,16 +23,19 @@ impl<'a> Query<'a> {
         Self(text)
     }
 
-    /// The decoded value of a member, if it is there. Escapes that are no UTF-8 become U+FFFD.
+    /// The decoded value of a member, if it is there.
     ///
     /// # Errors
-    /// [`Repeated`], since two readers could take one or the other.
-    pub fn get(self, name: &str) -> Result<Option<Cow<'a, str>>, Repeated> {
-        let members = form_urlencoded::parse(self.0.unwrap_or_default().as_bytes());
-        let mut values = members.filter(|(other, _)| other == name).map(|(_, value)| value);
-        match (values.next(), values.next()) {
-            (_, Some(_)) => Err(Repeated),
-            (value, None) => Ok(value),
+    /// [`QueryError`].
+    pub fn get(self, name: &str) -> Result<Option<Cow<'a, str>>, QueryError> {
+        let mut members = self.0.unwrap_or_default().split('&').filter_map(|text| {
+            let (other, value) = form_urlencoded::parse(text.as_bytes()).next()?;
+            (other == name).then_some((text, value))
+        });
+        match (members.next(), members.next()) {
+            (_, Some(_)) => Err(QueryError::Repeated),
+            (Some((text, _)), None) if percent_decode(text).is_none() => Err(QueryError::Malformed),
+            (member, None) => Ok(member.map(|(_, value)| value)),
         }
     }
 }
@@ -34,7 +44,7 @@ impl<'a> Query<'a> {
 mod tests {
     use super::*;
 
-    fn get<'a>(query: &'a str, name: &str) -> Result<Option<Cow<'a, str>>, Repeated> {
+    fn get<'a>(query: &'a str, name: &str) -> Result<Option<Cow<'a, str>>, QueryError> {
         Query::new(Some(query)).get(name)
     }
 
@@ -48,7 +58,16 @@ mod tests {
 
     #[test]
     fn a_member_twice_is_an_error() {
-        assert_eq!(get("a=1&a=1", "a"), Err(Repeated));
+        assert_eq!(get("a=1&a=1", "a"), Err(QueryError::Repeated));
         assert_eq!(get("a=1&a=1&b=2", "b"), Ok(Some("2".into())));
+    }
+
+    #[test]
+    fn an_escape_that_is_none_is_an_error_of_its_member() {
+        for value in ["%zz", "%4", "%", "%ff%fe"] {
+            let query = format!("a={value}&b=1");
+            assert_eq!(get(&query, "a"), Err(QueryError::Malformed), "{value}");
+            assert_eq!(get(&query, "b"), Ok(Some("1".into())));
+        }
     }
 }

@@ -29,6 +29,8 @@ fn a_member_of_the_query_that_is_wrong_is_named() {
         ("sessionId=", "sessionId"),
         ("sessionId=%40user-2", "sessionId"),
         ("sessionId=a&sessionId=b", "sessionId"),
+        ("sessionId=%zz", "sessionId"),
+        ("sessionId=%ff", "sessionId"),
         ("connectionId=7", "connectionId"),
         ("cursor=s1", "cursor"),
         ("cursor=s1:e:1:2", "cursor"),
