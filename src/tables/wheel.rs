@@ -1,22 +1,21 @@
 //! A hashed timing wheel: one timer per key, constant time to arm and to disarm.
 //!
-//! Keys are small integers, row slots. A timer may fire up to one wheel tick late, never early. Timers further away than
-//! one turn stay in their bucket and are looked at once a turn.
+//! Keys are small integers, row slots. A timer may fire up to one wheel tick late, never early. Of one bucket the timers fire
+//! in the order in which they were armed. Timers further away than one turn stay in their bucket and are looked at once a
+//! turn.
 
+use super::chains::{Chain, Links};
 use crate::config::limits::{WHEEL_BUCKETS, WHEEL_TICK_MS};
-
-const NONE: u32 = u32::MAX;
 
 /// The wheel and its keys' links.
 pub struct Wheel {
-    /// First key of each bucket.
-    heads: Vec<u32>,
+    /// The keys of each bucket.
+    buckets: Vec<Chain>,
     /// One bit per bucket: whether it holds a key.
     occupied: Vec<u64>,
-    /// Columns by key. A key whose `due` is zero is not armed.
+    /// By key: the wheel tick when it fires; zero for one that is not armed.
     due: Vec<u64>,
-    next: Vec<u32>,
-    previous: Vec<u32>,
+    links: Links,
     /// The last wheel tick that was looked at.
     current: u64,
     armed: usize,
@@ -25,11 +24,10 @@ pub struct Wheel {
 impl Default for Wheel {
     fn default() -> Self {
         Self {
-            heads: vec![NONE; WHEEL_BUCKETS],
+            buckets: vec![Chain::default(); WHEEL_BUCKETS],
             occupied: vec![0; WHEEL_BUCKETS / 64],
             due: Vec::new(),
-            next: Vec::new(),
-            previous: Vec::new(),
+            links: Links::default(),
             current: 0,
             armed: 0,
         }
@@ -54,40 +52,27 @@ impl Wheel {
     /// Arms `key` to fire at `due_ms`, in place of what it was armed for.
     pub fn arm(&mut self, key: u32, due_ms: u64) {
         self.disarm(key);
-        self.grow(key);
+        if self.due.len() <= key as usize {
+            self.due.resize(key as usize + 1, 0);
+        }
         let tick = due_ms.div_ceil(WHEEL_TICK_MS).max(self.current + 1);
         let bucket = bucket_of(tick);
-        let head = self.heads[bucket];
-        if head != NONE {
-            self.previous[head as usize] = key;
-        }
-        let at = key as usize;
-        (self.due[at], self.next[at], self.previous[at]) = (tick, head, NONE);
-        self.heads[bucket] = key;
+        self.due[key as usize] = tick;
+        self.links.append(&mut self.buckets[bucket], key);
         self.occupied[bucket / 64] |= 1 << (bucket % 64);
         self.armed += 1;
     }
 
     /// Forgets `key`'s timer, if it has one.
     pub fn disarm(&mut self, key: u32) {
-        let at = key as usize;
-        if self.due.get(at).is_none_or(|&due| due == 0) {
+        let Some(due) = self.due.get_mut(key as usize).filter(|due| **due != 0) else {
             return;
-        }
-        let bucket = bucket_of(self.due[at]);
-        let (next, previous) = (self.next[at], self.previous[at]);
-        if next != NONE {
-            self.previous[next as usize] = previous;
-        }
-        if previous == NONE {
-            self.heads[bucket] = next;
-        } else {
-            self.next[previous as usize] = next;
-        }
-        if self.heads[bucket] == NONE {
+        };
+        let bucket = bucket_of(std::mem::take(due));
+        self.links.remove(&mut self.buckets[bucket], key);
+        if self.buckets[bucket].is_empty() {
             self.occupied[bucket / 64] &= !(1 << (bucket % 64));
         }
-        self.due[at] = 0;
         self.armed -= 1;
     }
 
@@ -131,31 +116,16 @@ impl Wheel {
         None
     }
 
-    /// Whether all that is due in the bucket has fired. One that is left is walked again from its start: timers of later turns
-    /// in it are passed over each time.
+    /// Fires what is due in a bucket. Returns whether the budget is not used up by that. A bucket that is left is walked again
+    /// from its start: timers of later turns in it are passed over each time.
     fn fire_bucket(&mut self, bucket: usize, now: u64, budget: usize, fired: &mut Vec<u32>) -> bool {
-        let mut key = self.heads[bucket];
-        while key != NONE {
-            let next = self.next[key as usize];
-            if self.due[key as usize] <= now {
-                if fired.len() >= budget {
-                    return false;
-                }
-                self.disarm(key);
-                fired.push(key);
-            }
-            key = next;
+        let before = fired.len();
+        let due = self.links.iter(self.buckets[bucket]).filter(|&key| self.due[key as usize] <= now);
+        fired.extend(due.take(budget.saturating_sub(before)));
+        for &key in &fired[before..] {
+            self.disarm(key);
         }
-        true
-    }
-
-    fn grow(&mut self, key: u32) {
-        let len = key as usize + 1;
-        if self.due.len() < len {
-            self.due.resize(len, 0);
-            self.next.resize(len, NONE);
-            self.previous.resize(len, NONE);
-        }
+        fired.len() < budget
     }
 
     /// Checks that the lists and the columns agree.
@@ -163,13 +133,10 @@ impl Wheel {
         let mut seen = 0;
         for (word, &bits) in self.occupied.iter().enumerate().filter(|(_, bits)| **bits != 0) {
             for bucket in (0..64).filter(|bit| bits >> bit & 1 == 1).map(|bit| word * 64 + bit) {
-                let (mut key, mut previous) = (self.heads[bucket], NONE);
-                assert_ne!(key, NONE, "a bucket that is marked has a timer");
-                while key != NONE {
+                assert!(!self.buckets[bucket].is_empty(), "a bucket that is marked has a timer");
+                for key in self.links.iter(self.buckets[bucket]) {
                     let due = self.due[key as usize];
                     assert!(due > self.current && bucket_of(due) == bucket);
-                    assert_eq!(self.previous[key as usize], previous);
-                    (previous, key) = (key, self.next[key as usize]);
                     seen += 1;
                 }
             }
@@ -226,8 +193,7 @@ mod tests {
             fired.extend(some);
             calls += 1;
         }
-        fired.sort_unstable();
-        assert_eq!((fired, calls), ((0..1000).collect::<Vec<_>>(), 16));
+        assert_eq!((fired, calls), ((0..1000).collect::<Vec<_>>(), 16), "in the order in which they were armed");
     }
 
     /// After a long stop no turn is missed, and what is over the budget is still due.
