@@ -272,6 +272,22 @@ pub const BLOCK_ENTRIES: usize = 15;
 pub const BLOCKS_KEPT: usize = 4096;
 /// Ticks between two checks of all tables in a debug build.
 pub const CHECKED_TICKS: u64 = 64;
+/// One half: the most of `HASHI_MEMORY_BYTES` that unfinished input, or raw bytes that wait to be written (echoes, large answers),
+/// may make up. Input that nobody finishes, and answers that nobody reads, must not stop all messages.
+pub const MEMORY_SHARE_DIVISOR: usize = 2;
+/// One half of `WEBSOCKET_MESSAGE_EXPIRY_TIME`: a poll waits no longer, so that a session without members outlives the wait and
+/// the way to the next poll.
+pub const POLL_WAIT_DIVISOR: u64 = 2;
+/// Scratch buffers for what one batch becomes are kept up to this size, in bytes: a batch, and as much again for the frame of an
+/// array or the lines of events.
+pub const BATCH_SCRATCH_BYTES_KEPT: usize = 2 * BATCH_BYTES;
+/// Replaced entries that a session's log may hold beyond as many as it has kept ones, before they are swept out: a sweep is
+/// O(log), so short logs are left alone for a while. They are counted for each log in `LOG_BYTES`.
+pub const REPLACED_MAX: usize = 16;
+/// The smallest buffer for a message, in bytes; the others double it. Most messages of an application fit.
+pub const BUFFER_BYTES_MIN: usize = 256;
+/// Sizes of buffers that are kept for reuse: 256 B to 64 KiB. Larger buffers are freed.
+pub const BUFFER_SIZES: usize = 9;
 /// Free buffers kept over all sizes, in bytes.
 pub const FREE_BYTES_KEPT: usize = 8 * 1024 * 1024;
 
@@ -284,5 +300,6 @@ const _: () = assert!(WORK_PER_ROW <= WORK_PER_TICK);
 const _: () = assert!(RESUME_POSITIONS_MAX * WORK_PER_POSITION <= WORK_PER_TICK);
 const _: () = assert!(READ_BUFFER_BYTES <= READ_BYTES_PER_TICK);
 const _: () = assert!(WHEEL_BUCKETS.is_power_of_two());
+const _: () = assert!(BUFFER_BYTES_MIN.is_power_of_two() && BUFFER_BYTES_MIN << (BUFFER_SIZES - 1) <= FREE_BYTES_KEPT);
 const _: () = assert!(METHOD_BYTES_MAX + TARGET_BYTES_MAX + " HTTP/1.1 \r\n".len() <= LINE_BYTES_MAX);
 const _: () = assert!(LINE_BYTES_MAX + TARGET_BYTES_MAX < HEAD_BYTES_MAX);

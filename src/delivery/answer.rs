@@ -5,6 +5,7 @@
 
 use super::publish::{encode, store_evicting};
 use super::{Delivery, OVERLOADED};
+use crate::config::limits::MEMORY_SHARE_DIVISOR;
 use crate::message::{MessageType, Outgoing, Priority, ProtocolError};
 use crate::tables::messages::Description;
 use crate::tables::{MessageId, Published, SessionId};
@@ -92,7 +93,7 @@ impl Delivery {
     /// # Errors
     /// `overloaded` when the memory for messages is used up.
     pub fn push_large(&mut self, slot: u32, frame: &[u8]) -> Result<(), ProtocolError> {
-        if self.used_bytes() + frame.len() > self.tables.messages.bytes_max() / 2 {
+        if self.used_bytes() + frame.len() > self.tables.messages.bytes_max() / MEMORY_SHARE_DIVISOR {
             return Err(OVERLOADED);
         }
         let message = self.tables.messages.store_small(frame, RAW);

@@ -30,7 +30,8 @@ use uuid::Builder;
 use crate::config::Config;
 use crate::config::limits::{
     DEBOUNCED_TOPICS_MAX, EVICTIONS_PER_TICK, HELD_BYTES_MAX, IN_FLIGHT_MAX, IN_FLIGHT_MEMORY_SHARE,
-    IN_FLIGHT_PER_RECEIVER_MAX, IN_FLIGHT_PER_USER_MAX, OUTCOMES_MAX, OUTCOMES_PER_USER_MAX, REMEMBERED_IDS_MAX,
+    IN_FLIGHT_PER_RECEIVER_MAX, IN_FLIGHT_PER_USER_MAX, MEMORY_SHARE_DIVISOR, OUTCOMES_MAX, OUTCOMES_PER_USER_MAX,
+    REMEMBERED_IDS_MAX,
 };
 use crate::config::memory::TICKETS_PER_CONNECTION;
 use crate::message::timestamp::{TIMESTAMP_BYTES, TimestampText};
@@ -254,7 +255,7 @@ impl Delivery {
     /// As [`Delivery::used_bytes`], but unfinished input counts for half of the limit at most: input that nobody finishes
     /// must not stop everything else.
     pub fn settled_bytes(&self) -> usize {
-        let input = self.tables.connections.input_bytes().min(self.tables.messages.bytes_max() / 2);
+        let input = self.tables.connections.input_bytes().min(self.tables.messages.bytes_max() / MEMORY_SHARE_DIVISOR);
         self.tables.messages.used_bytes() + self.held_bytes.load(Ordering::Relaxed) + input
     }
 

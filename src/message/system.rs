@@ -182,6 +182,8 @@ const BAD_FEATURES: ProtocolError =
     ProtocolError::bad_field("payload.features", "features must be an array of strings.");
 const BAD_IDS: ProtocolError =
     ProtocolError::bad_field("payload.ids", "ids must be an array of at most 1,024 strings.");
+// What the texts say.
+const _: () = assert!(IN_FLIGHT_PER_RECEIVER_MAX == 1024 && RESUME_POSITIONS_MAX == 256);
 const BAD_RESUME: ProtocolError = ProtocolError::bad_field("payload.resume", "resume must be an object.");
 const BAD_POSITIONS: ProtocolError =
     ProtocolError::bad_field("payload.resume.positions", "positions must be an array of at most 256 named sessions.");

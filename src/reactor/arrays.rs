@@ -5,7 +5,7 @@
 
 use super::Reactor;
 use super::net::{Clock, Net};
-use crate::config::limits::{ARRAY_MESSAGES_MAX, BATCH_BYTES};
+use crate::config::limits::{ARRAY_MESSAGES_MAX, BATCH_SCRATCH_BYTES_KEPT};
 use crate::tables::batch::Batch;
 use crate::tables::{MessageId, Messages};
 use crate::wire::websocket::{SERVER_HEADER_BYTES_MAX, prepend_text_header, text_of};
@@ -45,7 +45,7 @@ impl ArrayFrame {
     /// As for gathered bytes: nothing is kept over a tick, nor past a free.
     pub(super) fn forget(&mut self) {
         self.ids.clear();
-        if self.buffer.capacity() > 2 * BATCH_BYTES {
+        if self.buffer.capacity() > BATCH_SCRATCH_BYTES_KEPT {
             self.buffer = Vec::new();
         }
     }

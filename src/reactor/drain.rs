@@ -8,9 +8,9 @@ use super::net::{Clock, Net};
 use super::turns::Turn;
 use super::{Core, Reactor};
 use crate::config::limits::{
-    BATCH_BYTES, DRAIN_BYTES_PER_TICK, DRAIN_LOW_WRITES_MIN, DRAIN_NORMAL_BYTES_MIN, DRAIN_NORMAL_WRITES_MIN,
-    DRAIN_WRITES_PER_TICK, GATHER_BYTES_MAX, KEEP_ALIVE_MS, PIPELINE_MAX, UNREAD_ANSWERS_BYTES_MAX, UNREAD_ANSWERS_MAX,
-    UNREAD_ANSWERS_PERCENT, VAIN_VISITS_PER_LIST, WRITEV_SLICES_MAX,
+    BATCH_BYTES, BATCH_SCRATCH_BYTES_KEPT, DRAIN_BYTES_PER_TICK, DRAIN_LOW_WRITES_MIN, DRAIN_NORMAL_BYTES_MIN,
+    DRAIN_NORMAL_WRITES_MIN, DRAIN_WRITES_PER_TICK, GATHER_BYTES_MAX, KEEP_ALIVE_MS, PIPELINE_MAX,
+    UNREAD_ANSWERS_BYTES_MAX, UNREAD_ANSWERS_MAX, UNREAD_ANSWERS_PERCENT, VAIN_VISITS_PER_LIST, WRITEV_SLICES_MAX,
 };
 use crate::message::Priority;
 use crate::tables::batch::Batch;
@@ -50,7 +50,7 @@ impl Gathered {
     pub(super) fn forget(&mut self) {
         self.array.forget();
         self.ids.clear();
-        if self.bytes.capacity() > 2 * BATCH_BYTES {
+        if self.bytes.capacity() > BATCH_SCRATCH_BYTES_KEPT {
             self.bytes = Vec::new();
         }
     }

@@ -6,7 +6,7 @@
 use super::admit::{Admitted, Legacy, Welcome};
 use super::net::{Clock, Net};
 use super::{Core, Reactor};
-use crate::config::limits::{BATCH_BYTES, BYTES_PER_WORK, EVENTS_COMMENT_MS, WORK_PER_REQUEST};
+use crate::config::limits::{BATCH_SCRATCH_BYTES_KEPT, BYTES_PER_WORK, EVENTS_COMMENT_MS, WORK_PER_REQUEST};
 use crate::delivery::Answer;
 use crate::message::system::{Authentication, Resume};
 use crate::message::{MessageType, ProtocolError};
@@ -27,7 +27,7 @@ pub(super) struct Text(Vec<u8>);
 impl Text {
     /// Large ones are not kept.
     fn clear(&mut self) {
-        if self.0.capacity() > 2 * BATCH_BYTES {
+        if self.0.capacity() > BATCH_SCRATCH_BYTES_KEPT {
             self.0 = Vec::new();
         }
         self.0.clear();

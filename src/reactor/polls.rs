@@ -1,7 +1,7 @@
 //! Waiting polls: a request's row waits for a message, for the loss of a session, for the end of its time, or for its client to go.
 
 use super::Core;
-use crate::config::limits::{POLL_WAIT_MS, POLLS_PER_TICK_MIN, WORK_PER_REQUEST};
+use crate::config::limits::{POLL_WAIT_DIVISOR, POLL_WAIT_MS, POLLS_PER_TICK_MIN, WORK_PER_REQUEST};
 use crate::delivery::Polled;
 use crate::rest::poll::answer;
 use crate::rest::{refusal, with_cors};
@@ -27,9 +27,9 @@ impl Core {
         self.warn_about_connections(false);
     }
 
-    /// A session without members must outlive the wait and the way to the next poll.
+    /// How long a poll waits.
     fn poll_wait_ms(&self) -> u64 {
-        POLL_WAIT_MS.min(self.config.message_expiry_ms / 2)
+        POLL_WAIT_MS.min(self.config.message_expiry_ms / POLL_WAIT_DIVISOR)
     }
 
     /// Answers polls that are woken, as far as this tick's work goes.

@@ -17,6 +17,8 @@ pub struct Patience {
 }
 
 const BAD_WAIT: ProtocolError = ProtocolError::bad_field("wait", "wait must be delivered.");
+// What the text says.
+const _: () = assert!(OUTCOME_WAIT_MAX_MS == 25_000);
 const BAD_TIMEOUT: ProtocolError = ProtocolError::bad_field("timeoutMs", "timeoutMs must be a number from 0 to 25000.");
 const ONLY_WITH_WAIT: ProtocolError = ProtocolError::bad_field("timeoutMs", "timeoutMs has a meaning only with wait.");
 

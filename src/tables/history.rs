@@ -16,12 +16,11 @@ use super::expired::{Expired, ExpiredRanges};
 use super::latest::Latest;
 use super::messages::Place;
 use super::{MessageId, Messages, SessionId};
+use crate::config::limits::REPLACED_MAX;
 use crate::config::memory::LOG_BYTES;
 use crate::message::Priority;
 
 const NONE: u32 = u32::MAX;
-/// Replaced entries that a log may hold beyond as many as it has kept ones, before they are swept out.
-const REPLACED_MAX: usize = 16;
 
 /// What one session may keep.
 #[derive(Clone, Copy, Debug)]

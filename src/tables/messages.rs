@@ -8,14 +8,10 @@ use slab::Slab;
 use super::expiring::Expiring;
 use super::fingerprints::Label;
 use super::{History, MessageId, SessionId};
-use crate::config::limits::FREE_BYTES_KEPT;
+use crate::config::limits::{BUFFER_BYTES_MIN, BUFFER_SIZES, FREE_BYTES_KEPT, MEMORY_SHARE_DIVISOR};
 use crate::config::memory::MESSAGE_ROW_BYTES;
 use crate::message::Priority;
 
-/// The smallest buffer; the others double it.
-const BUFFER_BYTES_MIN: usize = 256;
-/// Sizes that are kept for reuse: 256 B to 64 KiB. Larger buffers are freed.
-const SIZES: usize = 9;
 /// Where a message belongs and what replaces it.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
@@ -95,7 +91,7 @@ pub struct Released {
 pub struct Messages {
     rows: Slab<Stored>,
     expiring: Expiring,
-    free: [Vec<Vec<u8>>; SIZES],
+    free: [Vec<Vec<u8>>; BUFFER_SIZES],
     free_bytes: usize,
     used_bytes: usize,
     bytes_max: usize,
@@ -112,7 +108,7 @@ fn size_class(bytes: usize) -> usize {
 /// What a frame takes: a buffer of one of the sizes, or one of its own.
 fn buffer_bytes(bytes: usize) -> usize {
     let class = size_class(bytes);
-    if class < SIZES { BUFFER_BYTES_MIN << class } else { bytes }
+    if class < BUFFER_SIZES { BUFFER_BYTES_MIN << class } else { bytes }
 }
 
 /// What a message takes with a buffer of `buffer` bytes.
@@ -169,7 +165,7 @@ impl Messages {
         description: Description,
         elsewhere: usize,
     ) -> Result<MessageId, OutOfMemory> {
-        let elsewhere = elsewhere.min(self.bytes_max / 2);
+        let elsewhere = elsewhere.min(self.bytes_max / MEMORY_SHARE_DIVISOR);
         if self.used_bytes + elsewhere + charged_bytes(buffer_bytes(frame.len())) > self.bytes_max {
             return Err(OutOfMemory);
         }
