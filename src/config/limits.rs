@@ -169,6 +169,10 @@ pub const NOT_SENT_LOW_WATER_BYTES: u32 = 64 * 1024;
 pub const WARN_CONNECTIONS_PERCENT: usize = 80;
 /// Accept errors in one tick, other than a lack of descriptors, after which accepting pauses.
 pub const ACCEPT_ERRORS_MAX: usize = 8;
+/// Rows that are told in one tick that the server goes away. It comes before reading, so it must leave most of the work.
+pub const ROWS_TOLD_PER_TICK: usize = 64;
+/// Work of telling one.
+pub const WORK_PER_ROW_TOLD: usize = 128;
 /// The share of the drain window in which connections are closed, in percent; the rest is for what they have queued.
 pub const DRAIN_CLOSES_PERCENT: u64 = 75;
 /// How long accepting pauses when the process is out of file descriptors, in milliseconds.
@@ -296,6 +300,7 @@ const _: () = assert!(IN_FLIGHT_PER_USER_MAX <= IN_FLIGHT_MAX);
 const _: () = assert!(BATCH_BYTES >= GATHER_BYTES_MAX);
 const _: () = assert!(BATCH_BYTES <= DRAIN_BYTES_PER_TICK);
 const _: () = assert!(TICKET_OPEN_MS <= TICKET_IDLE_MS && TICKET_IDLE_MS <= TICKET_LIFE_MS);
+const _: () = assert!(ROWS_TOLD_PER_TICK * WORK_PER_ROW_TOLD <= WORK_PER_TICK / 4);
 const _: () = assert!(WORK_PER_ROW <= WORK_PER_TICK);
 const _: () = assert!(RESUME_POSITIONS_MAX * WORK_PER_POSITION <= WORK_PER_TICK);
 const _: () = assert!(READ_BUFFER_BYTES <= READ_BYTES_PER_TICK);

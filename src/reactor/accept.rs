@@ -1,4 +1,4 @@
-//! Accept: new sockets become rows, or are refused politely.
+//! Accept: new sockets become rows, or are refused politely. Before that, rows are told that the server goes away, if it does.
 
 use std::io::ErrorKind;
 
@@ -18,6 +18,7 @@ const OUT_OF_DESCRIPTORS: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS,
 
 impl<N: Net, C: Clock> Reactor<N, C> {
     pub(super) fn accept(&mut self) {
+        self.core.tell_of_end();
         if !self.core.accept_ready || self.core.now_ms() < self.core.accept_not_before_ms {
             return;
         }

@@ -278,6 +278,7 @@ impl Core {
             || self.delivery.tables.outputs.is_dirty()
             || self.delivery.tables.polls.has_woken()
             || self.inbox.waiting() > 0
+            || self.has_untold()
             || self.delivery.tables.in_flight.outcomes.has_finished()
             || !self.doomed.is_empty()
     }

@@ -5,6 +5,7 @@ use super::common::http::{self, Response};
 use super::common::json;
 use super::common::process::Process;
 use super::common::tcp::Tcp;
+use super::common::wait::PATIENCE;
 use super::common::websocket::{Event, WebSocket};
 use super::common::{WS_PATH, status};
 use libc::{SIGINT, SIGTERM};
@@ -101,6 +102,24 @@ fn expect_close(client: &mut Client, announced: Instant) {
     assert!(Instant::now() + EARLY >= announced, "closed {:?} early", announced - Instant::now());
     // Ok because the server may be gone already.
     let _ = client.ws.tcp.try_send(super::common::frame::Frame::close(4000, "").encode());
+}
+
+/// More than are told in one tick.
+#[test]
+fn everybody_of_many_is_told() {
+    const MANY: usize = 300;
+    let mut server = Process::start(&[("HASHI_DRAIN_MS", "1000"), ("WEBSOCKET_MAX_CONNECTIONS", "300")]);
+    let mut clients: Vec<Client> =
+        (0..MANY).map(|number| Client::connect(server.address, "user-1", &format!("s{number}"))).collect();
+    server.signal(SIGTERM);
+    for client in &mut clients {
+        expect_announcement(client);
+    }
+    for client in &mut clients {
+        assert!(matches!(client.ws.next(), Event::Closed { code: Some(4000), .. }));
+    }
+    drop(clients);
+    assert_eq!(server.expect_exit(PATIENCE).code(), Some(0));
 }
 
 /// A request that waits for confirmations is told what is known, and not cut off. So is one that comes later.
