@@ -59,6 +59,8 @@ mod run;
 mod sent;
 #[path = "simulation/sim_net.rs"]
 mod sim_net;
+#[path = "simulation/slip.rs"]
+mod slip;
 #[path = "simulation/socket.rs"]
 mod socket;
 #[path = "simulation/stream.rs"]

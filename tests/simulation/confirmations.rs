@@ -63,6 +63,8 @@ struct Member {
     since_ns: u64,
     until_ns: u64,
     is_open: bool,
+    /// The connection that it goes on for.
+    old_id: Option<String>,
     /// Its public id, once the client knows it.
     id: Option<String>,
     acknowledged: BTreeSet<String>,
@@ -87,7 +89,15 @@ impl Confirmations {
     /// A connection asks to be let in, perhaps in the place of another.
     pub fn enter(&mut self, holder: Holder, server: u64, now_ns: u64, old_id: Option<&str>, stands: Vec<Stand>) {
         let (since_ns, until_ns) = (now_ns, u64::MAX);
-        let member = Member { server, since_ns, until_ns, is_open: true, id: None, acknowledged: BTreeSet::new() };
+        let member = Member {
+            server,
+            since_ns,
+            until_ns,
+            is_open: true,
+            old_id: old_id.map(str::to_owned),
+            id: None,
+            acknowledged: BTreeSet::new(),
+        };
         self.members.insert(holder, member);
         if let Some(old_id) = old_id {
             self.heirs.entry(old_id.to_owned()).or_default().push(Heir { holder, stands });
@@ -156,20 +166,42 @@ impl Confirmations {
 
     fn may_have_confirmed(&self, holder: Holder, wanted: &Wanted<'_>) -> bool {
         let member = &self.members[&holder];
-        let heirs = member.id.as_ref().and_then(|id| self.heirs.get(id)).into_iter().flatten();
         member.acknowledged.contains(wanted.id)
-            || heirs.into_iter().any(|heir| {
+            || self.heirs_of(holder).any(|heir| {
                 let has = |place| heir.stands.iter().any(|stand| stand.has(place));
                 wanted.place.is_some_and(has) || self.may_have_confirmed(heir.holder, wanted)
             })
     }
 
+    /// Those that perhaps go on for a connection: they came later and named it, or one that it had gone on for itself.
+    fn heirs_of(&self, holder: Holder) -> impl Iterator<Item = &Heir> {
+        let since_ns = self.members[&holder].since_ns;
+        let heirs = self.names_of(holder).into_iter().filter_map(|name| self.heirs.get(name)).flatten();
+        heirs.filter(move |heir| self.members[&heir.holder].since_ns > since_ns)
+    }
+
+    /// The ids by which the server may know a connection.
+    fn names_of(&self, holder: Holder) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        let mut next = vec![holder];
+        while let Some(member) = next.pop().and_then(|holder| self.members.get(&holder)) {
+            for name in [&member.id, &member.old_id].into_iter().flatten() {
+                if !names.contains(&&**name) {
+                    names.push(name);
+                    next.extend(self.holder_of(name));
+                }
+            }
+        }
+        names
+    }
+
+    fn holder_of(&self, id: &str) -> Option<Holder> {
+        self.members.iter().find(|(_, member)| member.id.as_deref() == Some(id)).map(|(holder, _)| *holder)
+    }
+
     /// Whether a connection perhaps goes on for the one with this id.
     pub fn is_heir(&self, holder: Holder, id: &str) -> bool {
-        self.heirs.get(id).into_iter().flatten().any(|heir| {
-            let heir_id = self.members.get(&heir.holder).and_then(|member| member.id.as_deref());
-            heir.holder == holder || heir_id.is_some_and(|heir_id| heir_id != id && self.is_heir(holder, heir_id))
-        })
+        self.names_of(holder).contains(&id)
     }
 
     /// Whether a connection has asked to go on for another.

@@ -8,6 +8,7 @@ use super::confirmations::{Holder, Stand};
 use super::connection::Request;
 use super::copies::{Arrival, Publication, Retries};
 use super::network::START_UNIX_MS;
+use super::slip::Slip;
 use super::truth::{Sent, unix_ms_of};
 use super::world::World;
 
@@ -76,8 +77,8 @@ impl Client {
     }
 
     fn confirm_or_not(&mut self, world: &mut World, id: &str) {
-        if !self.is_open() || self.is_listening() {
-            return; // it cannot send, or no more
+        if !self.is_open() {
+            return; // it sends no more
         }
         let connection = self.connection();
         let (confirms, diligence) = (connection.confirms, connection.diligence);
@@ -105,12 +106,18 @@ impl Client {
     }
 
     fn acknowledge(&mut self, world: &mut World, ids: Vec<String>) {
-        let holder = self.holder();
+        let (holder, user) = (self.holder(), self.user.clone());
         let connection = self.connection();
         if connection.confirms {
             world.confirmations.acknowledge(holder, &ids);
             let named = |(number, ..): &Publication| ids.contains(&world.truth.sent[*number].id);
             connection.on_way.extend(connection.copies.all().filter(named));
+        }
+        if let (true, Some(id)) = (connection.socket.is_stream(), &connection.id) {
+            // What is told by a stream may be read before the server counts it as written: nothing is sure of it.
+            connection.on_way.clear();
+            world.slips.push(Slip::new(&mut world.shared.borrow_mut(), &user, id, &ids));
+            return;
         }
         self.say(world, "ack", json!({ "ids": ids }), Some(Request::Nonsense));
     }

@@ -49,6 +49,7 @@ pub struct Source {
     target: String,
     pub ticket: Option<Ticket>,
     wants_positions: bool,
+    confirms: bool,
     /// The connection that the target says it goes on for.
     old_id: Option<String>,
     /// What the target claims.
@@ -100,6 +101,7 @@ impl Client {
         self.enter(world, &source.claims(&self.user), source.old_id.as_deref(), is_lying);
         let mut connection = Connection::new(Socket::Stream(stream), self.connections, world.figures.restarts);
         connection.wants_positions = source.wants_positions;
+        (connection.confirms, connection.diligence) = (source.confirms, world.dice.pick(&[100, 60, 0]));
         connection.has_asked = true;
         connection.claims = source.claims(&self.user);
         connection.inheritance = inheritance;
@@ -116,13 +118,15 @@ impl Client {
         let claims = self.claims_for(world, honesty, ticket.as_ref());
         let mut query = self.query(world, ticket.as_ref(), &claims);
         let wants_positions = world.dice.chance(80);
-        let features = if wants_positions { "resume,batch" } else { "" };
-        query.push(("features", features.to_owned()));
+        let confirms = world.dice.chance(60);
+        let features = [("resume", wants_positions), ("batch", wants_positions), ("ack", confirms)];
+        let wanted: Vec<&str> = features.iter().filter(|(_, is_wanted)| *is_wanted).map(|(name, _)| *name).collect();
+        query.push(("features", wanted.join(",")));
         let old_id = self.old_id(world, honesty, strangers);
         query.extend(old_id.clone().map(|old_id| ("connectionId", old_id)));
         let target = target("events", &query);
         let inheritance = (honesty == Honesty::Honest).then(|| self.farewell.take()).flatten();
-        (Source { target, ticket, wants_positions, old_id, claims, last_id: String::new() }, inheritance)
+        (Source { target, ticket, wants_positions, confirms, old_id, claims, last_id: String::new() }, inheritance)
     }
 
     /// Begins to poll.

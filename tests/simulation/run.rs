@@ -185,6 +185,7 @@ impl Run {
                 let letter = client.post(world);
                 self.letters.push(letter);
             }
+            Action::Confirm if client.is_open() => client.catch_up_confirming(world),
             Action::Read => client.change_reading(world),
             Action::Part if client.poller.is_some() => client.stop_polling(world),
             Action::Part => client.part(world),
@@ -209,6 +210,7 @@ impl Run {
             self.step_clients();
             self.step_letters();
             self.step_errands();
+            self.step_slips();
             let now_ns = self.world.now_ns();
             let next_ns = self.next_ns().clamp(now_ns, end_ns.max(now_ns));
             self.tick(Duration::from_nanos(next_ns - now_ns));
@@ -235,6 +237,11 @@ impl Run {
     fn step_letters(&mut self) {
         let World { shared, dice, truth, .. } = &mut self.world;
         self.letters.retain_mut(|letter| !letter.step(&mut shared.borrow_mut(), dice, truth));
+    }
+
+    fn step_slips(&mut self) {
+        let World { shared, slips, .. } = &mut self.world;
+        slips.retain_mut(|slip| !slip.step(&mut shared.borrow_mut()));
     }
 
     fn step_errands(&mut self) {
@@ -306,7 +313,11 @@ impl Run {
             assert!(self.world.now_ns() < end_ns, "there is no rest: {:?}", self.restless());
             self.settle_clients();
             self.pass(10 * MS);
-            if !self.restless().is_empty() || !self.letters.is_empty() || !self.errands.is_empty() {
+            if !self.restless().is_empty()
+                || !self.letters.is_empty()
+                || !self.errands.is_empty()
+                || !self.world.slips.is_empty()
+            {
                 quiet_since_ns = self.world.now_ns();
             }
         }

@@ -12,6 +12,7 @@ use super::dice::Dice;
 use super::figures::Figures;
 use super::network::{LinkId, Network};
 use super::sim_net::Shared;
+use super::slip::Slip;
 use super::tamper::Tamper;
 use super::transcript::Transcript;
 use super::truth::Truth;
@@ -31,6 +32,8 @@ pub struct World {
     pub ghosts: Vec<LinkId>,
     /// When the server was asked to end, if it was.
     pub ending_since_ns: Option<u64>,
+    /// Confirmations on their way over REST.
+    pub slips: Vec<Slip>,
     /// Tickets that this server was asked for.
     pub tickets: u64,
 }
@@ -51,6 +54,7 @@ impl World {
             coveted: BTreeSet::new(),
             ghosts: Vec::new(),
             ending_since_ns: None,
+            slips: Vec::new(),
             tickets: 0,
         }
     }
