@@ -18,8 +18,9 @@ pub const MESSAGE_ROW_BYTES: u64 = 544;
 /// `HASHI_MEMORY_BYTES`.
 pub const ROW_BYTES: u64 = 1024;
 
-/// What one row is owed in one of its sessions: three cursors, a position, and a range of losses for each reason.
-pub const CATCH_UP_BYTES: u64 = 480;
+/// What one row is owed in one of its sessions: three cursors and their entry in the index, a position, and a range of losses for
+/// each reason.
+pub const CATCH_UP_BYTES: u64 = 592;
 
 /// One more loss that is told apart.
 pub const LOSS_BYTES: u64 = 64;
@@ -242,7 +243,7 @@ mod tests {
             164 * (4 + 6) * 64,
             8750 * 64,
             164 * 17 * 32,
-            164 * (17 * 480 + 16 * 64),
+            164 * (17 * 592 + 16 * 64),
             100 * (1024 + 16 * 16) + 164 * 640,
             100_000 * (512 + 1536),
             256 << 20,

@@ -205,6 +205,7 @@ impl Dedup {
         assert_eq!(self.by_user.values().map(Chain::len).sum::<usize>(), self.entries.len());
         assert!(self.by_user.values().all(|own| !own.is_empty() && own.len() <= self.limits.ids_per_user));
         assert!(self.age_links.iter(self.by_age).is_sorted_by_key(|slot| self.entries[slot as usize].seen_ms));
+        assert!(self.waiting.values().all(|waiting| !waiting.is_empty()));
         for (slot, entry) in &self.entries {
             assert_eq!(self.by_memory.get(&entry.memory), Some(&(slot as u32)));
         }

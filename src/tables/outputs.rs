@@ -67,6 +67,7 @@ const _: () = assert!(
     2 * (Priority::ALL.len() * size_of::<Cursor>()
         + size_of::<(SessionId, u64)>()
         + Reason::ALL.len() * size_of::<Owed>())
+        + Cursors::BYTES_PER_SESSION
         <= CATCH_UP_BYTES as usize
 );
 const _: () = assert!(2 * size_of::<Owed>() <= LOSS_BYTES as usize);
@@ -405,6 +406,8 @@ impl Outputs {
             }
         }
         self.cursors.invariants();
+        self.positions.invariants();
+        self.owed.values().flatten().for_each(Owed::invariants);
         assert_eq!((self.entries, self.blocked_entries, self.unseen), (entries, blocked, unseen));
         assert_eq!((self.bytes, self.blocked_bytes), (all_bytes, blocked_bytes));
         assert_eq!(self.partials, self.rows.iter().filter(|row| row.partial != MessageId::NONE).count());

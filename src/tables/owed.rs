@@ -65,6 +65,14 @@ impl Owed {
             reason,
         })
     }
+
+    /// Checks that something was lost.
+    pub(super) fn invariants(&self) {
+        match self {
+            Self::Session { from, to, .. } => assert!(from <= to),
+            Self::Direct { count, .. } => assert!(*count > 0),
+        }
+    }
 }
 
 /// Adds `loss` to what is owed if both are of one kind, session and reason. What has expired is told as it is, position by

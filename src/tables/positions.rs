@@ -61,6 +61,15 @@ impl Positions {
         self.rows.remove(&slot);
     }
 
+    /// Checks that a row is owed one position for each session at most.
+    pub(super) fn invariants(&self) {
+        for Debt { sessions, .. } in self.rows.values() {
+            for (at, (session, _)) in sessions.iter().enumerate() {
+                assert!(!sessions[..at].iter().any(|(other, _)| other == session), "two positions in one session");
+            }
+        }
+    }
+
     /// Whether anything is owed to the row.
     pub(super) fn is_owed(&self, slot: u32) -> bool {
         self.rows.get(&slot).is_some_and(|debt| !debt.sessions.is_empty())
