@@ -161,6 +161,8 @@ pub const NORMAL_WEIGHT: i32 = 8;
 
 /// Sockets beyond `WEBSOCKET_MAX_CONNECTIONS` that stay free for short HTTP exchanges.
 pub const HTTP_SOCKETS: u32 = 64;
+/// Those of them that requests which wait for confirmations leave free: health checks are answered on a full server.
+pub const HTTP_SOCKETS_AT_ONCE: u32 = HTTP_SOCKETS / 2;
 /// A listener's queue of sockets not accepted yet.
 pub const LISTEN_BACKLOG: i32 = 4096;
 /// Bytes a socket holds that the network has not taken: `high` waits for these and one batch, not for megabytes.

@@ -1,9 +1,9 @@
 //! `?wait=delivered`: a publishing whose answer says how the receivers have confirmed it.
 
 use super::{Reply, Response, Services, access};
-use crate::config::limits::{OUTCOME_WAIT_MAX_MS, OUTCOME_WAIT_MS};
+use crate::config::limits::{HTTP_SOCKETS, HTTP_SOCKETS_AT_ONCE, OUTCOME_WAIT_MAX_MS, OUTCOME_WAIT_MS};
 use crate::delivery::{Delivery, Published};
-use crate::message::ProtocolError;
+use crate::message::{ErrorCode, ProtocolError};
 use crate::tables::Counts;
 use crate::tables::waits::{Asker, Wait};
 use crate::wire::http::Head;
@@ -22,13 +22,20 @@ const _: () = assert!(OUTCOME_WAIT_MAX_MS == 25_000);
 const BAD_TIMEOUT: ProtocolError = ProtocolError::bad_field("timeoutMs", "timeoutMs must be a number from 0 to 25000.");
 const ONLY_WITH_WAIT: ProtocolError = ProtocolError::bad_field("timeoutMs", "timeoutMs has a meaning only with wait.");
 
-/// Whether a request waits, by `wait` and `timeoutMs` of its query.
+/// Whether a request waits, by `wait` and `timeoutMs` of its query. It is published after that.
 ///
 /// # Errors
-/// `bad_message` that names the parameter.
+/// `bad_message` that names the parameter; `overloaded` where there is no room for one that waits.
 pub fn patience(services: &Services<'_>, head: &Head<'_>) -> Result<Option<Patience>, ProtocolError> {
-    let timeout_ms = parse_timeout(head.query)?;
-    timeout_ms.map(|timeout_ms| Ok(Patience { timeout_ms, asker: access::asker(services, head)? })).transpose()
+    let Some(timeout_ms) = parse_timeout(head.query)? else {
+        return Ok(None);
+    };
+    let tables = &services.delivery.tables;
+    let staying_max = services.config.max_connections + HTTP_SOCKETS - HTTP_SOCKETS_AT_ONCE;
+    if tables.connections.counted() + tables.waits.len() >= staying_max as usize {
+        return Err(ErrorCode::Overloaded.into());
+    }
+    Ok(Some(Patience { timeout_ms, asker: access::asker(services, head)? }))
 }
 
 fn parse_timeout(query: Option<&str>) -> Result<Option<u64>, ProtocolError> {

@@ -52,6 +52,26 @@ fn when_the_time_is_over_it_is_202_with_what_is_known() {
     status::expect(server.address, "confirmation.outcomes", 0);
 }
 
+/// Requests that wait leave half of the sockets for short HTTP free: who asks for too much is told so, and nothing is published.
+#[test]
+fn waiting_requests_leave_room_for_others() {
+    const PLACES: usize = 32;
+    let server = start(&[("HASHI_ACK_TIMEOUT_MS", "60000"), ("WEBSOCKET_MAX_CONNECTIONS", "1")]);
+    let _receiver = confirming(server.address, "receiver");
+    let waiting: Vec<Tcp> = (0..PLACES)
+        .map(|number| {
+            let mut tcp = Tcp::connect(server.address);
+            tcp.send(request(&server, WAIT, &broadcast(&format!("m-{number}"))));
+            status::expect(server.address, "confirmation.outcomes", number as u64 + 1);
+            tcp
+        })
+        .collect();
+    let refused = post(&server, WAIT, &[], &broadcast("one-more"));
+    assert_eq!((refused.status, json::string(&refused.json(), "code")), (503, "overloaded"));
+    status::expect(server.address, "counters.published", PLACES as u64);
+    drop(waiting);
+}
+
 #[test]
 fn where_nobody_confirms_it_is_200_at_once() {
     let server = start(PATIENT);
