@@ -51,10 +51,11 @@ impl Description {
         Self { priority, place: None, topic: None, published_ns, hidden_from: 0, expires_ns: 0, label: 0 }
     }
 
-    /// When nobody is asked to confirm it any more, in milliseconds: after `life_ms`, or at its own expiry before that.
+    /// When nobody is asked to confirm it any more, in milliseconds: after `life_ms`, or at its own expiry before that, and not
+    /// a part of a millisecond too early, or the copies in flight would end before the message has expired.
     pub fn end_ms(&self, life_ms: u64) -> u64 {
         let end_ms = self.published_ns / 1_000_000 + life_ms;
-        if self.expires_ns == 0 { end_ms } else { end_ms.min(self.expires_ns / 1_000_000) }
+        if self.expires_ns == 0 { end_ms } else { end_ms.min(self.expires_ns.div_ceil(1_000_000)) }
     }
 
     /// Whether it is a copy of a reliable message that is sent again.
@@ -326,6 +327,13 @@ mod tests {
     use super::*;
 
     const PLAIN: Description = Description::plain(Priority::Normal, 0);
+
+    #[test]
+    fn a_message_is_not_given_up_before_it_has_expired() {
+        let description = Description { expires_ns: 1_500_000, ..Description::plain(Priority::Normal, 0) };
+        assert_eq!((description.end_ms(10), description.end_ms(1)), (2, 1));
+        assert!(description.is_expired(2_000_000) && !description.is_expired(1_000_000));
+    }
 
     #[test]
     fn what_is_held_beside_a_message_counts_too() {
