@@ -39,8 +39,6 @@ enum Debt {
 enum Membership {
     Out,
     In,
-    /// The head when it left: what was queued before may still come.
-    Left(u64),
 }
 
 /// What one client knows of one life of a session.
@@ -119,9 +117,10 @@ impl Auditor {
         true
     }
 
-    pub fn leave(&mut self, name: &str, head: u64) {
+    /// Nothing more of the session comes behind the answer.
+    pub fn leave(&mut self, name: &str) {
         if let Some(record) = self.records.get_mut(name) {
-            record.membership = Membership::Left(head);
+            record.membership = Membership::Out;
         }
     }
 
@@ -147,7 +146,6 @@ impl Auditor {
         let record = self.records.get_mut(name).unwrap_or_else(|| panic!("a message of {name} before it was joined"));
         match record.membership {
             Membership::In => {}
-            Membership::Left(head) => assert!(seq <= head, "message {seq} of {name} after it was left at {head}"),
             Membership::Out => panic!("message {seq} of {name}, which was not joined"),
         }
         if !is_first {

@@ -299,7 +299,7 @@ impl Client {
         let Some(Request::Leave { name }) = self.answered(envelope) else {
             panic!("an answer to a leave that was not asked for");
         };
-        self.auditor.leave(&name, number(&envelope["payload"]["seq"]));
+        self.auditor.leave(&name);
     }
 
     /// The request that an answer answers; it is answered once.

@@ -59,49 +59,43 @@ impl Stand {
 }
 
 struct Member {
+    user: String,
     server: u64,
     since_ns: u64,
     until_ns: u64,
     is_open: bool,
     /// The connection that it goes on for.
     old_id: Option<String>,
+    /// What its client said of its sessions then.
+    stands: Vec<Stand>,
     /// Its public id, once the client knows it.
     id: Option<String>,
     acknowledged: BTreeSet<String>,
 }
 
-struct Heir {
-    holder: Holder,
-    stands: Vec<Stand>,
-}
-
 #[derive(Default)]
 pub struct Confirmations {
     members: BTreeMap<Holder, Member>,
-    /// By public id.
-    heirs: BTreeMap<String, Vec<Heir>>,
     /// Who has certainly confirmed a message in time, and how many certainly do not confirm it.
     sure: BTreeMap<Publication, BTreeSet<Holder>>,
     deaf: BTreeMap<Publication, u64>,
 }
 
 impl Confirmations {
-    /// A connection asks to be let in, perhaps in the place of another.
-    pub fn enter(&mut self, holder: Holder, server: u64, now_ns: u64, old_id: Option<&str>, stands: Vec<Stand>) {
-        let (since_ns, until_ns) = (now_ns, u64::MAX);
-        let member = Member {
-            server,
-            since_ns,
-            until_ns,
-            is_open: true,
-            old_id: old_id.map(str::to_owned),
-            id: None,
-            acknowledged: BTreeSet::new(),
-        };
+    /// A connection of a user asks to be let in, perhaps in the place of another.
+    pub fn enter(
+        &mut self,
+        (holder, user): (Holder, &str),
+        server: u64,
+        now_ns: u64,
+        old_id: Option<&str>,
+        stands: Vec<Stand>,
+    ) {
+        let (user, old_id) = (user.to_owned(), old_id.map(str::to_owned));
+        let (since_ns, until_ns, is_open) = (now_ns, u64::MAX, true);
+        let (id, acknowledged) = (None, BTreeSet::new());
+        let member = Member { user, server, since_ns, until_ns, is_open, old_id, stands, id, acknowledged };
         self.members.insert(holder, member);
-        if let Some(old_id) = old_id {
-            self.heirs.entry(old_id.to_owned()).or_default().push(Heir { holder, stands });
-        }
     }
 
     pub fn name(&mut self, holder: Holder, id: &str) {
@@ -165,47 +159,47 @@ impl Confirmations {
     }
 
     fn may_have_confirmed(&self, holder: Holder, wanted: &Wanted<'_>) -> bool {
-        let member = &self.members[&holder];
-        member.acknowledged.contains(wanted.id)
-            || self.heirs_of(holder).any(|heir| {
-                let has = |place| heir.stands.iter().any(|stand| stand.has(place));
-                wanted.place.is_some_and(has) || self.may_have_confirmed(heir.holder, wanted)
-            })
-    }
-
-    /// Those that perhaps go on for a connection: they came later and named it, or one that it had gone on for itself.
-    fn heirs_of(&self, holder: Holder) -> impl Iterator<Item = &Heir> {
         let since_ns = self.members[&holder].since_ns;
-        let heirs = self.names_of(holder).into_iter().filter_map(|name| self.heirs.get(name)).flatten();
-        heirs.filter(move |heir| self.members[&heir.holder].since_ns > since_ns)
+        let has =
+            |member: &Member| wanted.place.is_some_and(|place| member.stands.iter().any(|stand| stand.has(place)));
+        self.members[&holder].acknowledged.contains(wanted.id)
+            || self
+                .family(holder)
+                .into_iter()
+                .any(|member| member.since_ns > since_ns && (member.acknowledged.contains(wanted.id) || has(member)))
     }
 
-    /// The ids by which the server may know a connection.
-    fn names_of(&self, holder: Holder) -> Vec<&str> {
-        let mut names: Vec<&str> = Vec::new();
-        let mut next = vec![holder];
-        while let Some(member) = next.pop().and_then(|holder| self.members.get(&holder)) {
-            for name in [&member.id, &member.old_id].into_iter().flatten() {
-                if !names.contains(&&**name) {
-                    names.push(name);
-                    next.extend(self.holder_of(name));
-                }
-            }
+    /// The connections of its user that are linked by what they wanted to go on for. The server knows the one that is left by
+    /// all their ids.
+    fn family(&self, holder: Holder) -> Vec<&Member> {
+        let first = &self.members[&holder];
+        let mut others: Vec<&Member> = self.members.values().filter(|member| member.user == first.user).collect();
+        let mut family = vec![first];
+        let mut next = 0;
+        while let Some(&member) = family.get(next) {
+            let (near, far) = others.into_iter().partition(|other| member.is_near(other));
+            others = far;
+            family.extend::<Vec<&Member>>(near);
+            next += 1;
         }
-        names
-    }
-
-    fn holder_of(&self, id: &str) -> Option<Holder> {
-        self.members.iter().find(|(_, member)| member.id.as_deref() == Some(id)).map(|(holder, _)| *holder)
+        family
     }
 
     /// Whether a connection perhaps goes on for the one with this id.
     pub fn is_heir(&self, holder: Holder, id: &str) -> bool {
-        self.names_of(holder).contains(&id)
+        self.family(holder).into_iter().any(|member| member.id.as_deref() == Some(id))
     }
 
     /// Whether a connection has asked to go on for another.
     pub fn has_inherited(&self, holder: Holder) -> bool {
-        self.heirs.values().flatten().any(|heir| heir.holder == holder)
+        self.members[&holder].old_id.is_some()
+    }
+}
+
+impl Member {
+    /// Whether one of the two has named the other, or both the same.
+    fn is_near(&self, other: &Self) -> bool {
+        let is_same = |one: &Option<String>, another: &Option<String>| one.is_some() && one == another;
+        is_same(&self.id, &other.old_id) || is_same(&self.old_id, &other.id) || is_same(&self.old_id, &other.old_id)
     }
 }

@@ -31,7 +31,8 @@ impl Client {
             Stand { name: name.clone(), claim: claim.clone(), handled: place.map(|place| place.handled().clone()) }
         };
         let (now_ns, server) = (world.now_ns(), world.truth.server);
-        world.confirmations.enter(self.holder(), server, now_ns, old_id, claims.iter().map(stand).collect());
+        let (who, stands) = ((self.holder(), &*self.user), claims.iter().map(stand).collect());
+        world.confirmations.enter(who, server, now_ns, old_id, stands);
     }
 
     /// A message of a session or without one has come; whether it is new to this connection.
