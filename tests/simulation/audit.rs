@@ -220,10 +220,13 @@ impl Auditor {
         }
     }
 
-    /// Whether a message in a range of a session is past its time.
-    pub fn has_expired(&self, truth: &Truth, name: &str, from: u64, to: u64, now_ns: u64) -> bool {
-        let life = truth.life(name, &self.records[name].epoch);
-        life.is_some_and(|life| !life.expired(truth, from - 1, to, now_ns).is_empty())
+    /// Whether a message in a range of a session may be past its time: one that nobody has seen may be.
+    pub fn may_have_expired(&self, truth: &Truth, name: &str, from: u64, to: u64, now_ns: u64) -> bool {
+        let Some(life) = truth.life(name, &self.records[name].epoch) else {
+            return true;
+        };
+        let is_unseen = (from..=to).any(|seq| life.at(truth, seq).is_none());
+        is_unseen || !life.expired(truth, from - 1, to, now_ns).is_empty()
     }
 
     /// At rest the last id of a stream with positions is behind everything that has come by it.
