@@ -169,7 +169,7 @@ impl Client {
                     code.is_none_or(|code| !CODES_OF_DEFECTS.contains(&code)),
                     "client {index} was closed with {code:?}"
                 );
-                if code == Some(DRAINING) && connection.id.is_some() {
+                if code == Some(DRAINING) && connection.id.is_some() && world.keeps_what_is_flushed() {
                     self.auditor.check_flushed(&world.truth);
                 }
                 connection.close_code = code;

@@ -64,6 +64,13 @@ impl World {
         self.config.sessions > 50
     }
 
+    /// Whether a server that is ending still has every session in which something may be on its way: none was without members
+    /// for long enough to be forgotten.
+    pub fn keeps_what_is_flushed(&self) -> bool {
+        let is_young = |since_ns| self.now_ns() < since_ns + self.config.message_expiry_ms * 1_000_000;
+        self.keeps_sessions() && self.ending_since_ns.is_some_and(is_young)
+    }
+
     /// Whether the server must still know a connection that ended like this: its tables have room for all that end, it was
     /// not long ago, and nobody else has taken it over.
     pub fn surely_remembers(&self, old: &Farewell) -> bool {
