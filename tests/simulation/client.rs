@@ -146,7 +146,10 @@ impl Client {
         match event {
             Event::Upgraded => connection.phase = Phase::Authenticating,
             Event::Refused(status) => {
+                // An `EventSource` does not come again after a refusal.
                 let ticket = connection.ticket.clone();
+                connection.source = None;
+                world.network().finish(link);
                 let index = self.index;
                 world.note(|| format!("client {index} < refused {status}"));
                 self.take_refusal(world, status, ticket.as_ref());
