@@ -193,9 +193,8 @@ impl Delivery {
 
     /// The client may have gone on with another connection, or do so later.
     fn report_to_client(&mut self, personal: SessionId, connection_id: u128, outcome: &Outcome) {
-        let (key, tables) = (key_of(connection_id), &mut self.tables);
-        let rows = if tables.sessions.is_alive(personal) { tables.sessions.members(personal) } else { &[] };
-        match rows.iter().copied().find(|&slot| tables.connections.is_known_as(slot, key)) {
+        let tables = &mut self.tables;
+        match tables.connections.open_of(connection_id, personal) {
             Some(slot) => self.tell_outcome(slot, &outcome.id, outcome.counts),
             None => tables.departed.keep_outcome(connection_id, personal, &outcome.id, outcome.counts),
         }

@@ -229,8 +229,10 @@ impl Delivery {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::Loss;
+    use crate::config::Config;
     use crate::delivery::bench::Bench;
+    use crate::delivery::{Loss, Publication};
+    use crate::message::Guarantee;
     use crate::tables::owed::Reason;
 
     impl Bench {
@@ -250,6 +252,29 @@ mod tests {
             self.delivery.tables.in_flight.invariants(&self.delivery.tables.messages);
             self.delivery.tables.outputs.len(new)
         }
+    }
+
+    /// A session may be forgotten in the millisecond before its last message expires.
+    #[test]
+    fn a_message_expires_whose_session_is_gone() {
+        let mut bench = Bench::new();
+        let life_ms = Config::default().message_expiry_ms;
+        let slot = bench.connect(1);
+        bench.delivery.now.ns = 5_900_000;
+        let plain = Publication { guarantee: Guarantee::Retried, ..Publication::plain(Priority::Normal, b"1") };
+        let publication = Publication { expires_in_ms: Some(life_ms), ..plain };
+        bench.delivery.publish(bench.session, None, &publication).unwrap();
+        let receiver = bench.delivery.receiver_of(slot);
+        let tables = &mut bench.delivery.tables;
+        tables.in_flight.park(receiver);
+        tables.outputs.clear(slot, &mut tables.messages);
+        tables.sessions.leave_all(slot, 5);
+        bench.delivery.now.ns = (life_ms + 5) * 1_000_000;
+        bench.delivery.age(life_ms, 10);
+        assert!(!bench.delivery.tables.sessions.is_alive(bench.session));
+        bench.delivery.now.ns += 1_000_000;
+        bench.delivery.expire_messages();
+        assert_eq!(bench.delivery.totals.expired, 1);
     }
 
     #[test]

@@ -189,10 +189,7 @@ impl Core {
 
     /// The open row of a connection, or of the last one that went on for it, if it is one of the user's.
     fn find_open(&self, personal: SessionId, connection_id: u128) -> Option<u32> {
-        let connections = &self.delivery.tables.connections;
-        let is_own = |slot: &u32| connections.profile(*slot).personal == Some(personal);
-        let itself = connections.find(connection_id).or_else(|| connections.heir(connection_id));
-        itself.filter(|slot| is_own(slot) && connections.state(*slot).is_open())
+        self.delivery.tables.connections.open_of(connection_id, personal)
     }
 
     fn open_row(&mut self, slot: u32, state: State, personal: SessionId, is_service: bool, request: &Authentication) {

@@ -278,9 +278,11 @@ impl Connections {
         self.by_public_id.find(key_of(connection_id), is_it).copied()
     }
 
-    /// The row that goes on for a connection which has ended.
-    pub fn heir(&self, connection_id: u128) -> Option<u32> {
-        self.lineages.heir(key_of(connection_id))
+    /// The open row of a connection of the user `personal`, or of the last one that went on for it: its own may be closing still.
+    pub fn open_of(&self, connection_id: u128, personal: SessionId) -> Option<u32> {
+        let is_open = |&slot: &u32| self.state(slot).is_open() && self.profile(slot).personal == Some(personal);
+        let heir = || self.lineages.heir(key_of(connection_id)).filter(is_open);
+        self.find(connection_id).filter(is_open).or_else(heir)
     }
 
     /// The row goes on for these: what is hidden from them is hidden from the row.

@@ -181,9 +181,9 @@ impl Sessions {
         }
     }
 
-    /// The slots of the connections in the session.
+    /// The slots of the connections in the session; none once it is gone.
     pub fn members(&self, id: SessionId) -> &[u32] {
-        &self.row(id).members
+        if self.is_alive(id) { &self.row(id).members } else { &[] }
     }
 
     /// How many sessions the connection is in.
@@ -288,6 +288,7 @@ impl Sessions {
     }
 
     fn row(&self, id: SessionId) -> &Session {
+        debug_assert!(self.is_alive(id), "a session that is gone");
         &self.rows[id.slot as usize]
     }
 

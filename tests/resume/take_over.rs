@@ -90,6 +90,17 @@ fn an_old_connection_leads_to_its_heir() {
     }
 }
 
+/// The same while the old connection, which its client does not read any more, is still closing.
+#[test]
+fn a_closing_connection_leads_to_its_heir() {
+    let server = server();
+    let mut old = Client::connect(server.address, "reader", SESSION);
+    old.join("second");
+    take_over(&server, "reader", old.connection_id(), &[]);
+    let again = take_over(&server, "reader", old.connection_id(), &[]);
+    assert_eq!(sessions_of(&again), [SESSION, "second", "@reader"]);
+}
+
 fn by_reset(client: Client) {
     client.ws.tcp.abort();
 }

@@ -66,9 +66,14 @@ impl Outputs {
     /// The row is to be told where it stands in a session, if its client asked for that.
     pub fn owe_position(&mut self, slot: u32, session: SessionId) {
         let row = &mut self.rows[slot as usize];
-        if row.flags & TRACKED != 0 {
-            row.flags |= OWES_POSITION;
-            self.positions.owe(slot, session, 0);
+        if row.flags & TRACKED == 0 {
+            return;
+        }
+        let owed_before = row.flags & OWES_POSITION != 0;
+        row.flags |= OWES_POSITION;
+        self.positions.owe(slot, session, 0);
+        // The first visit tells it, or arms the timer for it.
+        if !owed_before {
             self.list(slot, Priority::High);
         }
     }
