@@ -31,7 +31,7 @@ pub struct InFlightLimits {
     pub copies_per_receiver: usize,
     /// Copies of all receivers of one user. Beyond it the oldest is given up.
     pub copies_per_user: usize,
-    /// Bytes of the messages of which there are copies.
+    /// What the messages of which there are copies take of the memory, their retries included.
     pub bytes: usize,
     /// How often a copy is sent again.
     pub retries: u32,

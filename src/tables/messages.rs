@@ -155,6 +155,11 @@ impl Messages {
         self.used_bytes
     }
 
+    /// What the message counts for in [`Messages::used_bytes`].
+    pub fn charged(&self, id: MessageId) -> usize {
+        charged_bytes(self.rows[id.0 as usize].frame.capacity())
+    }
+
     /// Stores a copy of `frame` with one reference, the caller's. `elsewhere` is what other tables hold under the same
     /// limit, in bytes; it counts for half of the limit at most, so that input nobody finishes cannot stop all messages.
     ///

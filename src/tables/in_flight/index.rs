@@ -99,7 +99,7 @@ pub(super) struct Index {
     /// By the key of a connection, which is random.
     receivers: FxHashMap<u64, Waiting>,
     by_user: FxHashMap<SessionId, Chain>,
-    /// Bytes of all messages here.
+    /// What all messages here take.
     bytes: usize,
     by_label: FxHashMap<(u64, Label), Chain>,
     receiver_links: Links,
@@ -119,7 +119,7 @@ impl Index {
         self.tracked.len()
     }
 
-    /// Bytes of the messages and their retries.
+    /// What the messages and their retries take, buffers and rows.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -221,7 +221,7 @@ impl Index {
         let Description { label, topic, .. } = *messages.description(id);
         messages.retain(id, 1);
         messages.keep(id);
-        self.bytes += messages.frame(id).len();
+        self.bytes += messages.charged(id);
         let row = Tracked { id, retry: None, label, topic, outcome, copies: Chain::default() };
         let message = self.tracked.insert(row) as u32;
         let before = self.by_message.insert(id, message);
@@ -235,7 +235,7 @@ impl Index {
     /// The bytes of a copy's message without a place, to be queued as a retry. One reference is this table's.
     pub(super) fn set_retry(&mut self, copy: u32, retry: MessageId, messages: &mut Messages) {
         messages.keep(retry);
-        self.bytes += messages.frame(retry).len();
+        self.bytes += messages.charged(retry);
         let place = &mut self.message_of_mut(copy).retry;
         assert!(place.replace(retry).is_none(), "a second retry of one message");
     }
@@ -249,7 +249,7 @@ impl Index {
         }
         let mut is_freed = false;
         for id in [row.id].into_iter().chain(row.retry) {
-            self.bytes -= messages.frame(id).len();
+            self.bytes -= messages.charged(id);
             messages.let_go(id);
             is_freed |= messages.release(id);
         }
@@ -347,7 +347,7 @@ impl Index {
         assert!(self.by_user.values().all(|chain| !chain.is_empty()));
         assert_eq!(self.by_message.len(), self.tracked.len());
         let ids = self.tracked.iter().flat_map(|(_, row)| [row.id].into_iter().chain(row.retry));
-        assert_eq!(self.bytes, ids.map(|id| messages.frame(id).len()).sum::<usize>());
+        assert_eq!(self.bytes, ids.map(|id| messages.charged(id)).sum::<usize>());
         for (message, row) in &self.tracked {
             assert_eq!(self.find_message(row.id), Some(message as u32));
             assert_eq!(messages.description(row.id).label, row.label);
@@ -380,6 +380,22 @@ fn take_from<K: Hash + Eq>(chains: &mut FxHashMap<K, Chain>, key: K, links: &mut
 mod tests {
     use super::*;
     use crate::message::Priority;
+
+    #[test]
+    fn messages_and_their_retries_count_for_what_they_take() {
+        let mut messages = Messages::new(1 << 20);
+        let mut index = Index::default();
+        let mut store = || messages.store(&[7; 300], Description::plain(Priority::Normal, 0), 0).unwrap();
+        let (id, retry) = (store(), store());
+        let message = index.track(id, None, &mut messages);
+        let receiver = Receiver { key: 1, user: SessionId { slot: 1, generation: 0 }, slot: 10 };
+        let copy = index.insert(message, &receiver, true);
+        index.set_retry(copy, retry, &mut messages);
+        assert_eq!(index.bytes(), messages.used_bytes());
+        index.invariants(&messages);
+        index.remove(copy, &mut messages);
+        assert_eq!(index.bytes(), 0);
+    }
 
     #[test]
     fn a_key_finds_its_copy_until_that_has_ended() {
