@@ -78,6 +78,8 @@ pub const BATCH_BYTES: usize = 64 * 1024;
 pub const GATHER_BYTES_MAX: usize = 4 * 1024;
 /// Most messages of one array frame. Its bytes are those of one batch at most.
 pub const ARRAY_MESSAGES_MAX: usize = 64;
+/// Most results of one `ack`. With ids of usual length it takes less than 16 KiB.
+pub const RESULTS_MAX: usize = 64;
 /// Most messages of one batch that is written with `writev`.
 pub const WRITEV_SLICES_MAX: usize = 64;
 

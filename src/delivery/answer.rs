@@ -49,11 +49,16 @@ impl Delivery {
 
     /// Sends an `ack` with one result.
     pub(super) fn send_result(&mut self, slot: u32, id: &str, write: impl FnOnce(&mut Vec<u8>)) {
+        self.send_results(slot, Some(id), write);
+    }
+
+    /// Sends an `ack` with what `write` writes: results that are separated by commas.
+    pub(super) fn send_results(&mut self, slot: u32, reply_to: Option<&str>, write: impl FnOnce(&mut Vec<u8>)) {
         let mut payload = Vec::with_capacity(96);
         payload.extend_from_slice(b"{\"results\":[");
         write(&mut payload);
         payload.extend_from_slice(b"]}");
-        self.answer(slot, &Answer { kind: MessageType::ACK, reply_to: Some(id), session_id: None, payload: &payload });
+        self.answer(slot, &Answer { kind: MessageType::ACK, reply_to, session_id: None, payload: &payload });
     }
 
     /// The text of an answer that is not queued as a message.

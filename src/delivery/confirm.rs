@@ -3,7 +3,7 @@
 use std::hash::Hash;
 
 use super::{Delivery, OVERLOADED, Publication};
-use crate::config::limits::WORK_PER_COPY;
+use crate::config::limits::{RESULTS_MAX, WORK_PER_COPY, WORK_PER_MESSAGE};
 use crate::message::{Ack, ErrorCode, Guarantee, ProtocolError};
 use crate::tables::connections::key_of;
 use crate::tables::dedup::{Identifier, Seen};
@@ -204,6 +204,21 @@ impl Delivery {
     pub fn tell_outcome(&mut self, slot: u32, id: &str, counts: Counts) {
         self.send_result(slot, id, |out| counts.write(out, id, None));
     }
+
+    /// Tells the client of a row what was settled while it was away. There may be more of that than its queue takes messages, so
+    /// many come in one.
+    pub fn tell_outcomes(&mut self, slot: u32, outcomes: &[(Box<str>, Counts)]) {
+        self.work += outcomes.len() * WORK_PER_MESSAGE;
+        for some in outcomes.chunks(RESULTS_MAX) {
+            let reply_to = if let [(id, _)] = some { Some(&**id) } else { None };
+            self.send_results(slot, reply_to, |out| {
+                for (at, (id, counts)) in some.iter().enumerate() {
+                    out.extend_from_slice(if at > 0 { b"," } else { b"" });
+                    counts.write(out, id, None);
+                }
+            });
+        }
+    }
 }
 
 #[cfg(test)]
@@ -232,6 +247,23 @@ mod tests {
         let mut confirm = |ids: &[String]| work_of(&mut bench, |bench| bench.delivery.confirm(slots[0], ids));
         assert_eq!(confirm(&["m".to_owned(), "unknown".to_owned()]), 2 * WORK_PER_COPY);
         assert_eq!(confirm(&vec![String::new(); 1024]), WORK_PER_ROW, "the longest takes a row's share of a tick");
+    }
+
+    /// A queue takes fewer messages than a user has outcomes.
+    #[test]
+    fn what_was_settled_meanwhile_comes_in_few_messages() {
+        let mut bench = Bench::new();
+        let slot = bench.connect(1);
+        let outcome = |number: usize| (format!("m{number}").into_boxed_str(), Counts::default());
+        let outcomes: Vec<_> = (0..=RESULTS_MAX).map(outcome).collect();
+        let tell = |bench: &mut Bench| bench.delivery.tell_outcomes(slot, &outcomes);
+        assert_eq!(work_of(&mut bench, tell), outcomes.len() * WORK_PER_MESSAGE + 2, "and two are queued");
+        let tables = &bench.delivery.tables;
+        let texts = tables.outputs.ring(slot, Priority::High).map(|id| tables.messages.frame(id));
+        let texts: Vec<String> = texts.map(|frame| String::from_utf8_lossy(frame).into_owned()).collect();
+        assert_eq!(texts.iter().map(|text| text.matches("\"matched\"").count()).collect::<Vec<_>>(), [RESULTS_MAX, 1]);
+        assert!(texts[0].contains("0},{\"id\":\"m1\",") && !texts[0].contains("replyTo"), "{}", texts[0]);
+        assert!(texts[1].contains("\"replyTo\":\"m64\""), "{}", texts[1]);
     }
 
     /// One user who asks for the outcome of everything does not deny it to others.

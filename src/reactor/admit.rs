@@ -239,9 +239,7 @@ impl Core {
 
     /// The client of a row has its welcome: it is told what it missed of its own messages, and gets what it has not confirmed.
     pub(super) fn go_on_with(&mut self, slot: u32, legacy: &Legacy, resumed: &[(SessionId, Resumed)]) {
-        for (id, counts) in &legacy.outcomes {
-            self.delivery.tell_outcome(slot, id, *counts);
-        }
+        self.delivery.tell_outcomes(slot, &legacy.outcomes);
         self.delivery.continue_in_flight(slot, &legacy.in_flight, resumed);
     }
 
