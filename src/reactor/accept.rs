@@ -101,8 +101,8 @@ impl Core {
         self.response_bytes(&response, false, false)
     }
 
-    /// Closes the oldest connection in one of `states` that has had its time and shown no user. The room is there from
-    /// the next tick on.
+    /// Closes the oldest connection in one of `states` that has had its time and shown no user. One whose request waits for
+    /// confirmations has shown one. The room is there from the next tick on.
     /// O(rows), so it has a budget, and is done only on a full server.
     pub(super) fn make_room(&mut self, states: &[State]) -> bool {
         // One look is always allowed; more only while they are cheap.
@@ -111,10 +111,11 @@ impl Core {
         }
         self.seeking_work += self.delivery.tables.connections.len();
         let now_ms = self.now_ms();
-        let connections = &self.delivery.tables.connections;
+        let (connections, waits) = (&self.delivery.tables.connections, &self.delivery.tables.waits);
         let oldest = connections
             .slots()
             .filter(|&slot| states.contains(&connections.state(slot)) && !connections.inputs[slot as usize].doomed)
+            .filter(|&slot| !waits.contains(slot))
             .filter(|&slot| {
                 let profile = connections.profile(slot);
                 match connections.state(slot) {
@@ -144,5 +145,30 @@ impl Core {
             self.warned_nearly_full = true;
             log::warn!("{used} of WEBSOCKET_MAX_CONNECTIONS={max} connections are open");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::Moment;
+    use crate::reactor::bench::Bench;
+    use crate::tables::Counts;
+    use crate::tables::waits::{Asker, Wait};
+
+    #[test]
+    fn a_request_that_waits_for_confirmations_does_not_give_way() {
+        let mut bench = Bench::new(0);
+        let core = &mut bench.reactor.core;
+        let [waiting, idle] = [1, 2].map(|port| core.insert_row(Address { ip: [0; 16], port }));
+        let outcomes = &mut core.delivery.tables.in_flight.outcomes;
+        let outcome = outcomes.open(1, "m", None, Counts { matched: 1, ..Counts::default() });
+        let asker = Asker { keep_alive: true, origin: None };
+        core.wait_for_outcome(waiting, Wait { outcome, timeout_ms: 25_000, id: "m".into(), seq: None, asker });
+        core.delivery.now = Moment { ns: 2 * UNAUTHENTICATED_GRACE_MS * 1_000_000, ..Moment::default() };
+        assert!(core.make_room(&[State::Http]));
+        assert!(core.delivery.tables.connections.inputs[idle as usize].doomed);
+        core.seeking_work = 0;
+        assert!(!core.make_room(&[State::Http]), "only the one that waits is left");
     }
 }
