@@ -7,8 +7,8 @@
 use super::limits::{
     ACCEPTS_PER_TICK, BATCH_BYTES, COMMANDS_PER_TICK, DRAIN_BYTES_PER_TICK, DRAIN_LOW_WRITES_MIN,
     DRAIN_NORMAL_BYTES_MIN, DRAIN_NORMAL_WRITES_MIN, DRAIN_WRITES_PER_TICK, ENFORCE_WORK_PER_TICK, EVICTIONS_PER_TICK,
-    EXPIRY_WORK_PER_TICK, FEED_WORK_PER_TICK, POLLS_PER_TICK_MIN, READ_BYTES_PER_TICK, READS_PER_TICK,
-    RELEASES_PER_TICK, TIMERS_PER_TICK, VAIN_VISITS_PER_LIST, WORK_PER_TICK,
+    EXPIRY_WORK_PER_TICK, FEED_WORK_PER_TICK, OUTCOMES_PER_TICK_MIN, POLLS_PER_TICK_MIN, READ_BYTES_PER_TICK,
+    READS_PER_TICK, RELEASES_PER_TICK, TIMERS_PER_TICK, VAIN_VISITS_PER_LIST, WORK_PER_TICK,
 };
 
 /// What a tick may take, in nanoseconds: no client waits longer for its turn because of others.
@@ -38,6 +38,8 @@ const EVICTION_NS: usize = 60;
 const RELEASE_NS: usize = 1_000;
 /// An answer to a poll that is given although the work is used up.
 const POLL_NS: usize = 25_000;
+/// An outcome that is told although the work is used up.
+const OUTCOME_NS: usize = 1_000;
 /// `drain`: a call of write without its bytes.
 const WRITE_NS: usize = 6_000;
 /// A row that is visited and has nothing to write.
@@ -53,7 +55,8 @@ const EXPIRE: usize = TIMERS_PER_TICK * (TIMER_NS + 2 * RETRY_NS + AGED_KINDS * 
     + EVICTIONS_PER_TICK * EVICTION_NS
     + RELEASES_PER_TICK * RELEASE_NS
     + EXPIRY_WORK_PER_TICK * WORK_NS
-    + POLLS_PER_TICK_MIN * POLL_NS;
+    + POLLS_PER_TICK_MIN * POLL_NS
+    + OUTCOMES_PER_TICK_MIN * OUTCOME_NS;
 const WRITES: usize = DRAIN_WRITES_PER_TICK + DRAIN_NORMAL_WRITES_MIN + DRAIN_LOW_WRITES_MIN;
 const WRITTEN_BYTES: usize = DRAIN_BYTES_PER_TICK + DRAIN_NORMAL_BYTES_MIN + BATCH_BYTES;
 const DRAIN: usize = WRITES * WRITE_NS

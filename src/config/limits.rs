@@ -96,7 +96,7 @@ pub const DEBOUNCED_TOPICS_MAX: usize = 8192;
 /// Bytes of messages that are held back. What does not fit is published at once.
 pub const HELD_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Windows of held messages that end in one tick.
-pub const RELEASES_PER_TICK: usize = 128;
+pub const RELEASES_PER_TICK: usize = 112;
 /// Those that end in one tick even where reading has used up its work.
 pub const RELEASES_PER_TICK_MIN: usize = 32;
 /// Work of one tick that takes messages out which have expired.
@@ -151,6 +151,8 @@ pub const RETRY_PAUSE_MS: u64 = 50;
 pub const OUTCOMES_MAX: usize = 16 * 1024;
 /// Those of one user: an eighth of all, so that one who asks for everything leaves room for others.
 pub const OUTCOMES_PER_USER_MAX: usize = OUTCOMES_MAX / 8;
+/// Messages that tell senders of outcomes in one tick even where reading has used up its work: they must not starve.
+pub const OUTCOMES_PER_TICK_MIN: usize = 16;
 /// Ids remembered over all users: beyond it the oldest is forgotten.
 pub const REMEMBERED_IDS_MAX: usize = 128 * 1024;
 /// Longest time a request may ask to wait for confirmations, in milliseconds.

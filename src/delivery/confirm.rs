@@ -3,7 +3,7 @@
 use std::hash::Hash;
 
 use super::{Delivery, OVERLOADED, Publication};
-use crate::config::limits::{RESULTS_MAX, WORK_PER_COPY, WORK_PER_MESSAGE};
+use crate::config::limits::{OUTCOMES_PER_TICK_MIN, RESULTS_MAX, WORK_PER_COPY, WORK_PER_MESSAGE, WORK_PER_TICK};
 use crate::message::{Ack, ErrorCode, Guarantee, ProtocolError};
 use crate::tables::connections::key_of;
 use crate::tables::dedup::{Identifier, Seen};
@@ -172,10 +172,17 @@ impl Delivery {
         published.outcome.is_some_and(|outcome| self.tables.in_flight.outcomes.watch(outcome, watcher))
     }
 
-    /// Tells who waits for outcomes that are settled. Those of requests come out.
+    /// Tells who waits for outcomes that are settled, as far as this tick's work goes. Those of requests come out.
     pub fn report_outcomes(&mut self) -> Vec<(ConnId, Outcome)> {
         let mut requests = Vec::new();
-        while let Some(outcome) = self.tables.in_flight.outcomes.next_finished() {
+        let mut told = 0;
+        while told < OUTCOMES_PER_TICK_MIN || self.work < WORK_PER_TICK {
+            let Some(outcome) = self.tables.in_flight.outcomes.next_finished() else {
+                break;
+            };
+            let messages = outcome.watchers.len().max(1);
+            told += messages;
+            self.work += messages * WORK_PER_MESSAGE;
             if let Some(memory) = outcome.memory {
                 self.tables.dedup.settle(memory, outcome.counts);
             }
@@ -247,6 +254,26 @@ mod tests {
         let mut confirm = |ids: &[String]| work_of(&mut bench, |bench| bench.delivery.confirm(slots[0], ids));
         assert_eq!(confirm(&["m".to_owned(), "unknown".to_owned()]), 2 * WORK_PER_COPY);
         assert_eq!(confirm(&vec![String::new(); 1024]), WORK_PER_ROW, "the longest takes a row's share of a tick");
+    }
+
+    /// Many messages may be settled at once: when a receiver of all of them goes, or when they expire.
+    #[test]
+    fn outcomes_are_told_as_far_as_the_work_goes_and_never_starve() {
+        let mut bench = Bench::new();
+        let count = 2 * WORK_PER_TICK / WORK_PER_MESSAGE;
+        for sender in 0..count {
+            let outcomes = &mut bench.delivery.tables.in_flight.outcomes;
+            let id = outcomes.open(sender as Label, "m", None, Counts::default());
+            outcomes.abandon(id);
+        }
+        let mut left_after = |work| {
+            bench.delivery.work = work;
+            bench.delivery.report_outcomes();
+            bench.delivery.tables.in_flight.outcomes.len()
+        };
+        assert_eq!(left_after(WORK_PER_TICK), count - OUTCOMES_PER_TICK_MIN);
+        assert!((1..=count / 2).contains(&left_after(0)));
+        assert_eq!(left_after(0), 0);
     }
 
     /// A queue takes fewer messages than a user has outcomes.

@@ -36,7 +36,7 @@ impl Core {
         Some(wait)
     }
 
-    /// Tells everybody whose outcome is settled.
+    /// Tells those whose outcome is settled, as far as this tick's work goes.
     pub(super) fn report_outcomes(&mut self) {
         for (connection, outcome) in self.delivery.report_outcomes() {
             let tables = &mut self.delivery.tables;
