@@ -144,6 +144,8 @@ pub const IN_FLIGHT_PER_USER_MAX: usize = IN_FLIGHT_MAX / 16;
 /// The part of `HASHI_MEMORY_BYTES` that messages may take while copies of them are in flight, one over this: nothing evicts
 /// them. Beyond it reliable messages are refused, and all others are not.
 pub const IN_FLIGHT_MEMORY_SHARE: u64 = 4;
+/// The part of a queue that retries fill at most, one over this: the rest is for what is new.
+pub const RETRY_QUEUE_DIVISOR: u32 = 2;
 /// A copy that is due again while its receiver's queue is half full waits so long, in milliseconds: about as long as a socket
 /// that takes bytes needs for that.
 pub const RETRY_PAUSE_MS: u64 = 50;

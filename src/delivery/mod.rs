@@ -27,11 +27,12 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use uuid::Builder;
 
+use self::overflow::QueueLimits;
 use crate::config::Config;
 use crate::config::limits::{
     DEBOUNCED_TOPICS_MAX, EVICTIONS_PER_TICK, HELD_BYTES_MAX, IN_FLIGHT_MAX, IN_FLIGHT_MEMORY_SHARE,
     IN_FLIGHT_PER_RECEIVER_MAX, IN_FLIGHT_PER_USER_MAX, MEMORY_SHARE_DIVISOR, OUTCOMES_MAX, OUTCOMES_PER_USER_MAX,
-    REMEMBERED_IDS_MAX,
+    REMEMBERED_IDS_MAX, RETRY_QUEUE_DIVISOR,
 };
 use crate::config::memory::TICKETS_PER_CONNECTION;
 use crate::message::timestamp::{TIMESTAMP_BYTES, TimestampText};
@@ -74,8 +75,8 @@ pub struct Delivery {
     fingerprints: Fingerprints,
     /// How long a message lives, in milliseconds.
     life_ms: u64,
-    /// How many messages may wait for one row.
-    queue_messages: usize,
+    /// Most that retries may fill of one row's queue.
+    retry_limits: QueueLimits,
     text: TimestampText,
     scratch: Vec<u8>,
     /// Work since the tick began, in ring pushes and what takes as long as so many.
@@ -171,7 +172,10 @@ impl Delivery {
             random,
             fingerprints,
             life_ms: config.message_expiry_ms,
-            queue_messages: config.queue_messages as usize,
+            retry_limits: QueueLimits {
+                messages: (config.queue_messages / RETRY_QUEUE_DIVISOR) as usize,
+                bytes: u64::from(config.queue_bytes / RETRY_QUEUE_DIVISOR),
+            },
             text: TimestampText::default(),
             scratch: Vec::new(),
             work: 0,

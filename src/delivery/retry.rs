@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::overflow::QueueLimits;
 use super::{Delivery, Resumed};
 use crate::config::limits::{RETRY_PAUSE_MS, WORK_PER_COPY};
 use crate::message::Priority;
@@ -70,23 +71,29 @@ impl Delivery {
         }
     }
 
+    /// Who takes nothing is not sent again what it has not read yet.
     fn retry(&mut self, copy: Due) {
         let now_ms = self.now.ms();
+        let is_blocked = self.tables.outputs.is_blocked(copy.slot);
+        let has_room = !self.tables.outputs.is_behind(copy.slot) && self.has_room_to_retry(&copy);
         if !self.is_for(copy.slot, self.tables.messages.description(copy.message)) {
             self.settle(copy.key, Verdict::GivenUp);
-        } else if self.tables.outputs.is_blocked(copy.slot) {
+        } else if is_blocked && (copy.is_written || !has_room) {
             self.tables.in_flight.postpone(copy.key, now_ms);
-        } else if self.has_room_to_retry(copy.slot) && self.queue_again(&copy) {
+        } else if has_room && self.queue_again(&copy) {
             self.tables.in_flight.totals.retries += 1;
         } else {
             self.tables.in_flight.postpone_to(copy.key, now_ms + RETRY_PAUSE_MS);
         }
     }
 
-    /// Retries fill no more than half of a queue, and wait until its row has caught up.
-    fn has_room_to_retry(&self, slot: u32) -> bool {
-        let outputs = &self.tables.outputs;
-        !outputs.is_behind(slot) && outputs.len(slot) <= self.queue_messages / 2
+    /// Retries fill no more than their part of a queue; one alone may be larger.
+    fn has_room_to_retry(&self, copy: &Due) -> bool {
+        let Tables { outputs, messages, .. } = &self.tables;
+        let QueueLimits { messages: most, bytes } = self.retry_limits;
+        let queued = outputs.len(copy.slot);
+        let is_small = || outputs.queued_bytes(copy.slot) + messages.frame(copy.message).len() as u64 <= bytes;
+        queued == 0 || (queued <= most && is_small())
     }
 
     fn settle(&mut self, key: CopyKey, verdict: Verdict) {
@@ -101,7 +108,7 @@ impl Delivery {
             .is_none_or(|place| sessions.is_alive(place.session) && sessions.is_member(slot, place.session))
     }
 
-    /// Queues a copy; not where there is no memory for it.
+    /// Queues a copy; not where there is no memory for it. For who does not confirm it ends with that.
     fn queue_again(&mut self, copy: &Due) -> bool {
         let Some(retry) = self.tables.in_flight.retry_of(copy.key).or_else(|| self.make_retry(copy)) else {
             return false;
@@ -109,6 +116,9 @@ impl Delivery {
         let priority = self.tables.messages.description(retry).priority;
         self.tables.messages.retain(retry, 1);
         self.push_stored(copy.slot, priority, retry);
+        if self.tables.connections.confirming(copy.slot).is_none() {
+            self.settle(copy.key, Verdict::Unconfirmable);
+        }
         true
     }
 
@@ -176,35 +186,33 @@ impl Delivery {
     }
 
     /// Goes on with what the row has taken over, now that it is known from where its client resumes. What has ended since
-    /// is passed over.
+    /// is passed over. What its queue has no room for comes by retries, and none overtakes another.
     pub fn continue_in_flight(&mut self, slot: u32, copies: &[CopyKey], resumed: &[(SessionId, Resumed)]) {
+        self.work += copies.len() * WORK_PER_COPY;
         let confirms = self.tables.connections.profile(slot).features.ack;
+        let mut has_room = true;
         for &key in copies {
             let Some(copy) = self.tables.in_flight.find(key) else {
                 continue;
             };
-            let judgement = self.judge(&copy, resumed);
-            match judgement {
+            match self.judge(&copy, resumed) {
                 Judgement::Settled(verdict) => self.settle(copy.key, verdict),
-                Judgement::Again | Judgement::Replayed if !confirms => {
-                    if judgement == Judgement::Again {
-                        self.queue_again(&copy);
-                    }
-                    self.settle(copy.key, Verdict::Unconfirmable);
-                }
+                Judgement::Replayed if !confirms => self.settle(copy.key, Verdict::Unconfirmable),
                 Judgement::Replayed => self.tables.in_flight.begin_again(copy.key, false),
-                Judgement::Again => self.send_again(&copy),
+                Judgement::Again => has_room = self.send_again(&copy, has_room),
             }
         }
     }
 
-    /// Not an attempt of its own: it takes the place of the copy that was lost with the old connection.
-    fn send_again(&mut self, copy: &Due) {
-        let now_ms = self.now.ms();
+    /// Not an attempt of its own: it takes the place of the copy that was lost with the old connection. Returns whether the
+    /// queue had room for it.
+    fn send_again(&mut self, copy: &Due, has_room: bool) -> bool {
         self.tables.in_flight.begin_again(copy.key, true);
-        if !self.queue_again(copy) {
-            self.tables.in_flight.postpone(copy.key, now_ms);
+        let is_queued = has_room && self.has_room_to_retry(copy) && self.queue_again(copy);
+        if !is_queued {
+            self.tables.in_flight.postpone_to(copy.key, self.now.ms() + RETRY_PAUSE_MS);
         }
+        is_queued
     }
 
     fn judge(&self, copy: &Due, resumed: &[(SessionId, Resumed)]) -> Judgement {
@@ -230,9 +238,13 @@ impl Delivery {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::config::limits::TIMERS_PER_TICK;
     use crate::delivery::bench::Bench;
+    use crate::delivery::overflow::Verdict;
     use crate::delivery::{Loss, Publication};
     use crate::message::Guarantee;
+    use crate::message::system::Features;
+    use crate::tables::in_flight::WriteTimes;
     use crate::tables::owed::Reason;
 
     impl Bench {
@@ -240,6 +252,57 @@ mod tests {
         fn publish_and_write(&mut self, slot: u32, id: &str) {
             self.publish(id, None);
             self.write_last(slot);
+        }
+
+        fn publish_high(&mut self, id: &str) {
+            let guarantee = Guarantee::Retried;
+            let publication = Publication { id, guarantee, ..Publication::plain(Priority::High, b"1") };
+            self.delivery.publish(self.session, None, &publication).unwrap();
+        }
+
+        /// The row ends, and one with these features goes on for it without any position.
+        fn go_on(&mut self, old: u32, features: Features) -> u32 {
+            let key = self.delivery.receiver_of(old);
+            let tables = &mut self.delivery.tables;
+            tables.in_flight.park(key);
+            tables.outputs.clear(old, &mut tables.messages);
+            let new = self.connect(2);
+            self.delivery.tables.connections.profile_mut(new).features = features;
+            let copies = self.delivery.adopt_in_flight(new, key);
+            let before = self.delivery.work;
+            self.delivery.continue_in_flight(new, &copies, &[]);
+            assert!(self.delivery.work - before >= copies.len() * WORK_PER_COPY);
+            new
+        }
+
+        /// The row writes seven messages each quarter of a second until it has all of `ids`; their order.
+        fn read_all(&mut self, slot: u32, ids: &[String], read: impl Fn(&mut Self, &str)) -> Vec<String> {
+            let limits = QueueLimits { messages: 50, bytes: 1 << 20 };
+            let mut got = Vec::new();
+            for _ in 0..200 {
+                let verdict = self.delivery.enforce_queue_limits(slot, limits);
+                assert_eq!(verdict, Verdict::Within, "{} have come", got.len());
+                for _ in 0..7 {
+                    got.extend(self.read_first(slot, ids).inspect(|id| read(self, id)));
+                }
+                self.delivery.now.ns += 250_000_000;
+                self.delivery.retry_due(TIMERS_PER_TICK);
+                self.delivery.tables.in_flight.invariants(&self.delivery.tables.messages);
+            }
+            got
+        }
+
+        /// The row writes the first message of its high ring; which of `ids` that is.
+        fn read_first(&mut self, slot: u32, ids: &[String]) -> Option<String> {
+            let (receiver, now_ms, tables) =
+                (self.delivery.receiver_of(slot), self.delivery.now.ms(), &mut self.delivery.tables);
+            let message = tables.outputs.ring(slot, Priority::High).next()?;
+            let label = tables.messages.description(message).label;
+            let times = WriteTimes { now_ms, expires_ms: 60_000 };
+            let confirming = tables.connections.confirming(slot);
+            let _ = tables.in_flight.note_written(message, receiver, confirming, times, &mut tables.messages);
+            tables.outputs.remove(slot, Priority::High, message, &mut tables.messages);
+            ids.iter().find(|id| self.delivery.fingerprints.label(id.as_str()) == label).cloned()
         }
 
         /// The row ends, and another one goes on for it; how many copies are queued for that.
@@ -311,6 +374,38 @@ mod tests {
         let evicted = sessions.iter().map(|&session| ((session, Priority::Normal), 1..=9)).collect();
         bench.delivery.retry_evicted(slot, &evicted);
         assert_eq!(bench.delivery.fed, 6);
+    }
+
+    /// It writes seven at a time, and its socket never takes all.
+    #[test]
+    fn a_slow_client_that_goes_on_gets_everything_in_its_order_and_is_not_too_slow() {
+        let mut bench = Bench::new();
+        let old = bench.connect(1);
+        let ids: Vec<String> = (0..200).map(|number| format!("m{number}")).collect();
+        for id in &ids {
+            bench.publish_high(id);
+        }
+        let new = bench.go_on(old, Features { ack: true, ..Features::default() });
+        bench.delivery.tables.outputs.block(new);
+        assert_eq!(
+            bench.read_all(new, &ids, |bench, id| assert_eq!(bench.delivery.confirm(new, &[id.to_owned()]), 0)),
+            ids
+        );
+        assert_eq!((bench.delivery.tables.in_flight.len(), bench.delivery.tables.in_flight.totals.confirmed), (0, 200));
+    }
+
+    #[test]
+    fn a_client_that_does_not_confirm_gets_what_it_takes_over_as_its_queue_has_room() {
+        let mut bench = Bench::new();
+        let old = bench.connect(1);
+        let ids: Vec<String> = (0..200).map(|number| format!("m{number}")).collect();
+        for id in &ids {
+            bench.publish_high(id);
+        }
+        let new = bench.go_on(old, Features::default());
+        assert_eq!(bench.read_all(new, &ids, |_, _| ()), ids);
+        let in_flight = &bench.delivery.tables.in_flight;
+        assert_eq!((in_flight.len(), in_flight.totals.unconfirmable), (0, 200));
     }
 
     #[test]
