@@ -35,7 +35,7 @@ pub(super) fn identify(
 /// Looks at a marked message; `None` if it is new.
 ///
 /// # Errors
-/// `id_reused` for another message under a used id.
+/// `id_reused` for another message under a used id; `overloaded` where many wait for the same answer already.
 pub(super) fn look_up(
     delivery: &mut Delivery,
     sender: &Sender<'_>,
@@ -44,6 +44,7 @@ pub(super) fn look_up(
 ) -> Result<Option<Outcome>, ProtocolError> {
     Ok(match delivery.see(identifier) {
         Seen::New => None,
+        Seen::Answered(published, _) if is_crowded(delivery, published) => return Err(OVERLOADED),
         Seen::Answered(published, counts) => Some(Outcome::Repeated(published, counts)),
         Seen::Pending => {
             let row = sender.row.filter(|_| envelope.ack != Ack::Nothing);
@@ -57,6 +58,12 @@ pub(super) fn look_up(
         }
         Seen::Reused => return Err(ErrorCode::IdReused.into()),
     })
+}
+
+/// Whether as many connections wait for a message's outcome as may, the one that sent it first beside them.
+fn is_crowded(delivery: &Delivery, published: Published) -> bool {
+    let outcomes = &delivery.tables.in_flight.outcomes;
+    published.outcome.is_some_and(|outcome| outcomes.watchers(outcome) > MAILBOX_MAX)
 }
 
 /// Remembers how a message ended that no handler had, so that nobody waits for its answer.

@@ -129,6 +129,11 @@ impl Outcomes {
         self.row(id).map(|row| row.outcome.counts)
     }
 
+    /// How many are to be told.
+    pub fn watchers(&self, id: OutcomeId) -> usize {
+        self.row(id).map_or(0, |row| row.outcome.watchers.len())
+    }
+
     /// The message may be asked for again by `memory`.
     pub fn remember(&mut self, id: OutcomeId, memory: u128) {
         if let Some(row) = self.row_mut(id) {
@@ -247,8 +252,9 @@ mod tests {
         let id = table.open(1, "m", Some(7), TWO);
         table.count(id, Verdict::Confirmed);
         assert!(table.watch(id, watcher(1)) && table.watch(id, watcher(1)) && table.watch(id, watcher(2)));
+        assert_eq!(table.watchers(id), 2);
         table.leave(id, watcher(2));
-        assert!(!table.has_finished());
+        assert!(table.watchers(id) == 1 && !table.has_finished());
         table.count(id, Verdict::GivenUp);
         table.invariants();
         let outcome = table.next_finished().unwrap();

@@ -172,6 +172,24 @@ fn a_notification_of_an_operation_may_be_sent_again() {
 }
 
 #[test]
+fn so_many_may_ask_for_an_outcome_and_no_more() {
+    let server = start(PATIENT);
+    let mut receiver = confirming(server.address, "receiver");
+    for _ in 0..33 {
+        let mut sender = plain(server.address, "sender");
+        sender.send(&delivered("m"));
+        result(&mut sender, "m");
+    }
+    let mut last = plain(server.address, "sender");
+    last.expect_error(&delivered("m").encode(), "overloaded");
+    confirm(&mut receiver, &["m"]);
+    status::expect(server.address, "confirmation.outcomes", 0);
+    last.send(&delivered("m"));
+    result(&mut last, "m");
+    assert_eq!(result(&mut last, "m"), counts("m", 1, 1, 0, 0));
+}
+
+#[test]
 fn the_outcome_is_told_to_who_asks_again() {
     let server = start(PATIENT);
     let mut receiver = confirming(server.address, "receiver");
