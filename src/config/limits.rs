@@ -78,8 +78,8 @@ pub const BATCH_BYTES: usize = 64 * 1024;
 pub const GATHER_BYTES_MAX: usize = 4 * 1024;
 /// Most messages of one array frame. Its bytes are those of one batch at most.
 pub const ARRAY_MESSAGES_MAX: usize = 64;
-/// Most results of one `ack`. With ids of usual length it takes less than 16 KiB.
-pub const RESULTS_MAX: usize = 64;
+/// Most results of one `ack`: [`OUTCOMES_PER_USER_MAX`] of them come in 16 messages, of about 16 KiB.
+pub const RESULTS_MAX: usize = 128;
 /// Most messages of one batch that is written with `writev`.
 pub const WRITEV_SLICES_MAX: usize = 64;
 
@@ -151,7 +151,8 @@ pub const RETRY_QUEUE_DIVISOR: u32 = 2;
 pub const RETRY_PAUSE_MS: u64 = 50;
 /// Messages whose confirmations are counted for their senders; beyond it more are refused.
 pub const OUTCOMES_MAX: usize = 16 * 1024;
-/// Those of one user: an eighth of all, so that one who asks for everything leaves room for others.
+/// Those of one user, and as many that are settled and wait for the user's clients: an eighth of all, so that one who asks for
+/// everything leaves room for others.
 pub const OUTCOMES_PER_USER_MAX: usize = OUTCOMES_MAX / 8;
 /// Messages that tell senders of outcomes in one tick even where reading has used up its work: they must not starve.
 pub const OUTCOMES_PER_TICK_MIN: usize = 16;

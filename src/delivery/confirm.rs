@@ -290,7 +290,7 @@ mod tests {
         let texts: Vec<String> = texts.map(|frame| String::from_utf8_lossy(frame).into_owned()).collect();
         assert_eq!(texts.iter().map(|text| text.matches("\"matched\"").count()).collect::<Vec<_>>(), [RESULTS_MAX, 1]);
         assert!(texts[0].contains("0},{\"id\":\"m1\",") && !texts[0].contains("replyTo"), "{}", texts[0]);
-        assert!(texts[1].contains("\"replyTo\":\"m64\""), "{}", texts[1]);
+        assert!(texts[1].contains("\"replyTo\":\"m128\""), "{}", texts[1]);
     }
 
     /// One user who asks for the outcome of everything does not deny it to others.

@@ -144,6 +144,7 @@ impl Delivery {
                 departed: Departed::new(DepartedLimits {
                     connections: config.max_connections as usize,
                     outcomes: OUTCOMES_MAX,
+                    outcomes_per_user: OUTCOMES_PER_USER_MAX,
                 }),
                 history: History::new(HistoryLimits {
                     messages: config.history_messages as usize,

@@ -125,6 +125,12 @@ fn counters(o: Overview<'_>) -> Vec<Counter> {
             "Connections that had ended and were forgotten before their time.",
             o.delivery.tables.departed.displaced(),
         ),
+        (
+            "outcomesUnkept",
+            "hashi_outcomes_unkept_total",
+            "Outcomes not kept for senders that were away: too many waited.",
+            o.delivery.tables.departed.unkept(),
+        ),
         ("takeovers", "hashi_takeovers_total", "Connections that a client's next one went on for.", m.takeovers),
         ("handlersStarted", "hashi_handlers_started_total", "Messages given to handlers.", h.started),
         ("handlersPanicked", "hashi_handlers_panicked_total", "Handlers that panicked.", h.panicked),

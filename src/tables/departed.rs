@@ -31,6 +31,8 @@ pub struct DepartedLimits {
     pub connections: usize,
     /// Outcomes over all of them.
     pub outcomes: usize,
+    /// Those of one user.
+    pub outcomes_per_user: usize,
 }
 
 #[derive(Debug)]
@@ -42,7 +44,7 @@ struct Row {
     ended_ms: u64,
 }
 
-/// The table. At its limit the oldest connection goes, and no further outcome is kept.
+/// The table. At its limits the oldest connection goes, and no further outcome is kept.
 pub struct Departed {
     rows: Slab<Row>,
     /// By public id. The ids are our own random bits, so a fast hasher is safe.
@@ -54,9 +56,13 @@ pub struct Departed {
     links: Links,
     /// Outcomes over all rows.
     outcomes: usize,
+    /// Those of each user, by the personal session; none has zero. Ids are our own, so a fast hasher is safe.
+    outcomes_by_user: FxHashMap<SessionId, usize>,
     limits: DepartedLimits,
     /// Connections that went because of the limit.
     displaced: u64,
+    /// Outcomes that were not kept because of a limit.
+    unkept: u64,
 }
 
 impl Departed {
@@ -69,8 +75,10 @@ impl Departed {
             order: Chain::default(),
             links: Links::default(),
             outcomes: 0,
+            outcomes_by_user: FxHashMap::default(),
             limits,
             displaced: 0,
+            unkept: 0,
         }
     }
 
@@ -89,6 +97,11 @@ impl Departed {
         self.displaced
     }
 
+    /// Outcomes that were not kept because too many waited.
+    pub const fn unkept(&self) -> u64 {
+        self.unkept
+    }
+
     /// A connection ends. At the limit it takes the place of the oldest.
     pub fn insert(&mut self, departure: Departure, now_ms: u64) {
         if self.rows.len() >= self.limits.connections
@@ -98,7 +111,7 @@ impl Departed {
             self.displaced += 1;
         }
         let Departure { connection_id, personal, sessions, lineage, outcomes } = departure;
-        self.outcomes += outcomes.len();
+        self.count_outcomes(personal, outcomes.len());
         let at = self.rows.insert(Row { connection_id, personal, sessions, outcomes, ended_ms: now_ms }) as u32;
         self.links.append(&mut self.order, at);
         self.by_id.insert(connection_id, at);
@@ -108,11 +121,32 @@ impl Departed {
     /// It is settled how the receivers of a message have confirmed it that a client of the user `personal` sent over a connection,
     /// or over one that the connection which waits went on for.
     pub fn keep_outcome(&mut self, connection_id: u128, personal: SessionId, id: &str, counts: Counts) {
-        if let Some(at) = self.find(connection_id, personal)
-            && self.outcomes < self.limits.outcomes
-        {
-            self.outcomes += 1;
-            self.rows[at as usize].outcomes.push((id.into(), counts));
+        let Some(at) = self.find(connection_id, personal) else {
+            return;
+        };
+        let of_user = self.outcomes_by_user.get(&personal).copied().unwrap_or_default();
+        if self.outcomes >= self.limits.outcomes || of_user >= self.limits.outcomes_per_user {
+            self.unkept += 1;
+            return;
+        }
+        self.count_outcomes(personal, 1);
+        self.rows[at as usize].outcomes.push((id.into(), counts));
+    }
+
+    fn count_outcomes(&mut self, personal: SessionId, count: usize) {
+        if count > 0 {
+            self.outcomes += count;
+            *self.outcomes_by_user.entry(personal).or_default() += count;
+        }
+    }
+
+    fn discount_outcomes(&mut self, personal: SessionId, count: usize) {
+        if let Some(left) = self.outcomes_by_user.get_mut(&personal) {
+            self.outcomes -= count;
+            *left -= count;
+            if *left == 0 {
+                self.outcomes_by_user.remove(&personal);
+            }
         }
     }
 
@@ -136,7 +170,7 @@ impl Departed {
         self.links.remove(&mut self.order, at);
         let Row { connection_id, personal, sessions, outcomes, .. } = self.rows.remove(at as usize);
         self.by_id.remove(&connection_id);
-        self.outcomes -= outcomes.len();
+        self.discount_outcomes(personal, outcomes.len());
         Departure { connection_id, personal, sessions, lineage: self.lineages.remove(at), outcomes }
     }
 
@@ -158,8 +192,13 @@ impl Departed {
     /// Checks that every connection that waits has its place in the order.
     pub fn invariants(&self) {
         assert!(self.rows.len() <= self.limits.connections);
-        let outcomes: usize = self.rows.iter().map(|(_, row)| row.outcomes.len()).sum();
-        assert!(self.outcomes == outcomes && outcomes <= self.limits.outcomes);
+        let mut by_user = FxHashMap::default();
+        for (_, row) in self.rows.iter().filter(|(_, row)| !row.outcomes.is_empty()) {
+            *by_user.entry(row.personal).or_default() += row.outcomes.len();
+        }
+        assert!(self.outcomes == by_user.values().sum::<usize>() && self.outcomes <= self.limits.outcomes);
+        assert!(by_user.values().all(|&outcomes| outcomes <= self.limits.outcomes_per_user));
+        assert_eq!(self.outcomes_by_user, by_user);
         self.lineages.invariants();
         assert_eq!(self.order.len(), self.rows.len());
         assert_eq!(self.by_id.len(), self.rows.len());
@@ -180,7 +219,7 @@ mod tests {
 
     #[test]
     fn only_its_own_user_takes_a_connection_over_and_only_once() {
-        let mut departed = Departed::new(DepartedLimits { connections: 10, outcomes: 2 });
+        let mut departed = Departed::new(DepartedLimits { connections: 10, outcomes: 2, outcomes_per_user: 2 });
         departed.insert(departure(7, 1), 0);
         assert_eq!(departed.take(7, departure(7, 2).personal), None);
         assert_eq!(departed.take(8, departure(8, 1).personal), None);
@@ -193,7 +232,7 @@ mod tests {
 
     #[test]
     fn one_that_was_taken_over_leads_to_its_heir() {
-        let mut departed = Departed::new(DepartedLimits { connections: 10, outcomes: 2 });
+        let mut departed = Departed::new(DepartedLimits { connections: 10, outcomes: 2, outcomes_per_user: 2 });
         let heir = Departure { lineage: vec![Ended { key: 7, ended_ms: 0 }], ..departure(8, 1) };
         departed.insert(heir.clone(), 0);
         departed.invariants();
@@ -205,7 +244,7 @@ mod tests {
 
     #[test]
     fn those_that_were_taken_over_need_no_room() {
-        let mut departed = Departed::new(DepartedLimits { connections: 2, outcomes: 2 });
+        let mut departed = Departed::new(DepartedLimits { connections: 2, outcomes: 2, outcomes_per_user: 2 });
         departed.insert(departure(1, 1), 0);
         for id in 2..20 {
             departed.insert(departure(id, 2), 0);
@@ -217,7 +256,7 @@ mod tests {
 
     #[test]
     fn they_age_and_the_oldest_goes_at_the_limit() {
-        let mut departed = Departed::new(DepartedLimits { connections: 2, outcomes: 2 });
+        let mut departed = Departed::new(DepartedLimits { connections: 2, outcomes: 2, outcomes_per_user: 2 });
         for id in 1..=3 {
             departed.insert(departure(id, 1), id as u64);
             departed.invariants();
@@ -233,7 +272,7 @@ mod tests {
 
     #[test]
     fn outcomes_wait_with_the_connection_or_its_heir_as_far_as_there_is_room() {
-        let mut departed = Departed::new(DepartedLimits { connections: 10, outcomes: 2 });
+        let mut departed = Departed::new(DepartedLimits { connections: 10, outcomes: 2, outcomes_per_user: 2 });
         let heir = Departure { lineage: vec![Ended { key: 7, ended_ms: 0 }], ..departure(8, 1) };
         let personal = heir.personal;
         departed.insert(heir, 0);
@@ -242,9 +281,25 @@ mod tests {
             departed.keep_outcome(connection_id, personal, id, Counts::default());
             departed.invariants();
         }
+        assert_eq!(departed.unkept(), 1);
         let outcomes = departed.take(8, personal).unwrap().outcomes;
         assert_eq!(outcomes, ["own", "inherited"].map(|id| (id.into(), Counts::default())));
         departed.keep_outcome(8, personal, "too late", Counts::default());
+        departed.invariants();
+    }
+    #[test]
+    fn one_user_s_outcomes_leave_room_for_others() {
+        let mut departed = Departed::new(DepartedLimits { connections: 10, outcomes: 3, outcomes_per_user: 2 });
+        for connection in [departure(1, 1), departure(2, 1), departure(3, 2)] {
+            departed.insert(connection, 0);
+        }
+        let [one, other] = [1, 2].map(|user| departure(0, user).personal);
+        for (connection_id, personal) in [(1, one), (2, one), (1, one), (3, other), (3, other)] {
+            departed.keep_outcome(connection_id, personal, "m", Counts::default());
+            departed.invariants();
+        }
+        assert_eq!(departed.unkept(), 2, "the third of one user, and the fourth of all");
+        departed.expire(0, 10);
         departed.invariants();
     }
 }
