@@ -30,7 +30,8 @@ pub const WORK_PER_MESSAGE: usize = 24;
 /// Work of a copy of a reliable message when it is held, which pays for writing it, too, and when it ends or is sent again:
 /// about four look-ups, three chains and a timer.
 pub const WORK_PER_COPY: usize = 8;
-/// Work of a position that a client comes back with: its look-up, its part of the welcome, and the gap that it may cost.
+/// Work of a position that a client comes back with or is told: its look-up, its part of the welcome, and the gap that it may
+/// cost.
 pub const WORK_PER_POSITION: usize = 128;
 /// Work of a request beyond its answer's bytes.
 pub const WORK_PER_REQUEST: usize = 256;

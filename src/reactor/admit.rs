@@ -411,5 +411,7 @@ mod tests {
         let before = core.delivery.work;
         core.positions(0, Some(&Resume { positions, connection_id: None }));
         assert_eq!(core.delivery.work - before, names.len() * WORK_PER_POSITION);
+        core.positions(0, None);
+        assert_eq!(core.delivery.work - before, (names.len() + 1) * WORK_PER_POSITION, "one that is told unasked");
     }
 }

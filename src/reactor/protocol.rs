@@ -3,7 +3,9 @@
 use super::Core;
 use super::ending::Ending;
 use crate::auth::Principal;
-use crate::config::limits::{BAD_MESSAGE_WINDOW_MS, BAD_MESSAGES_MAX, BYTES_PER_WORK, WORK_PER_MESSAGE};
+use crate::config::limits::{
+    BAD_MESSAGE_WINDOW_MS, BAD_MESSAGES_MAX, BYTES_PER_WORK, WORK_PER_MESSAGE, WORK_PER_POSITION,
+};
 use crate::delivery::{Answer, Author, Resumed};
 use crate::handlers::{Outcome, Sender};
 use crate::message::decode::{DecodeError, Shape};
@@ -132,7 +134,10 @@ impl Core {
         let was_in = sessions.find(&name).is_some_and(|id| sessions.is_member(slot, id));
         let id = self.join_session(slot, &name)?;
         self.delivery.pay_gaps(slot);
-        let resumed = resume.map(|claim| self.delivery.resume(slot, id, &claim));
+        let resumed = resume.map(|claim| {
+            self.delivery.work += WORK_PER_POSITION;
+            self.delivery.resume(slot, id, &claim)
+        });
         let position = match resumed {
             Some(resumed) => resumed.seq,
             None if was_in => self.stand(slot, id),
@@ -148,6 +153,7 @@ impl Core {
     /// Where a row stands in a session that it is in, once its gaps are told. This may be behind what has overtaken, so it is told
     /// its position again later.
     pub(super) fn stand(&mut self, slot: u32, id: SessionId) -> u64 {
+        self.delivery.work += WORK_PER_POSITION;
         let tables = &mut self.delivery.tables;
         let head = tables.sessions.head(id);
         let seq = tables.outputs.position(slot, id, head, &tables.messages);
@@ -257,5 +263,27 @@ impl Core {
     /// Sends a system message that answers nothing.
     pub(super) fn send_plain(&mut self, slot: u32, kind: &str, payload: &[u8]) {
         self.delivery.answer(slot, &Answer { kind, reply_to: None, session_id: None, payload });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reactor::bench::Bench;
+
+    #[test]
+    fn a_join_that_looks_for_a_position_is_charged_for_it() {
+        let mut bench = Bench::new(0);
+        let core = &mut bench.reactor.core;
+        let mut work_of = |payload: &str| {
+            let before = core.delivery.work;
+            let text = format!(r#"{{"id":"j","type":"hashi:join","payload":{payload}}}"#);
+            core.take_message(0, text.as_bytes(), &mut Decoder::default());
+            core.delivery.work - before - text.len() / BYTES_PER_WORK
+        };
+        let plain = work_of(r#"{"sessionId":"new"}"#);
+        assert_eq!(work_of(r#"{"sessionId":"new"}"#), plain + WORK_PER_POSITION, "it is in that already");
+        let claim = r#"{"sessionId":"newer","resume":{"epoch":"5030e1b89c1d343b","seq":0}}"#;
+        assert_eq!(work_of(claim), plain + WORK_PER_POSITION + 1, "and a gap is queued");
     }
 }

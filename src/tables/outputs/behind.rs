@@ -75,7 +75,7 @@ impl Outputs {
     }
 
     /// Where the row stands in a session whose newest position is `head`: before the lowest message that it still waits
-    /// for. O(queue); asked once a second at most.
+    /// for. O(queue): a client that asks is charged for it, else it is told once a second at most.
     pub fn position(&self, slot: u32, session: SessionId, head: u64, messages: &Messages) -> u64 {
         self.position_behind(slot, [0; 3], session, head, messages)
     }
