@@ -26,7 +26,7 @@ const WORK_NS: usize = 15;
 const COMMAND_NS: usize = 1_000;
 /// `expire`: the deadlines of a row.
 const TIMER_NS: usize = 300;
-/// A copy that is queued again, or a handler that is given up.
+/// A copy that is queued again, or a handler that is given up. Bytes that are copied for it are work.
 const RETRY_NS: usize = 500;
 /// Something that is old: a ticket, a session, a departed connection, a remembered id.
 const AGED_NS: usize = 100;

@@ -147,6 +147,9 @@ pub const IN_FLIGHT_PER_USER_MAX: usize = IN_FLIGHT_MAX / 16;
 pub const IN_FLIGHT_MEMORY_SHARE: u64 = 4;
 /// The part of a queue that retries fill at most, one over this: the rest is for what is new.
 pub const RETRY_QUEUE_DIVISOR: u32 = 2;
+/// Bytes of messages that are copied for their first retries in one tick, of what reading has left of its work, and as many for
+/// one take-over: a quarter of that work. What is left is due at once.
+pub const RETRY_BYTES_PER_TICK: usize = WORK_PER_TICK / 4 * BYTES_PER_WORK;
 /// A copy that is due again while its receiver's queue is half full waits so long, in milliseconds: about as long as a socket
 /// that takes bytes needs for that.
 pub const RETRY_PAUSE_MS: u64 = 50;

@@ -10,7 +10,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::overflow::QueueLimits;
 use super::{Delivery, Resumed};
-use crate::config::limits::{RETRY_PAUSE_MS, WORK_PER_COPY};
+use crate::config::limits::{BYTES_PER_WORK, RETRY_BYTES_PER_TICK, RETRY_PAUSE_MS, WORK_PER_COPY, WORK_PER_TICK};
 use crate::message::Priority;
 use crate::tables::connections::key_of;
 use crate::tables::in_flight::{CopyKey, Due, Expiry, GivenUp, Obsolete};
@@ -33,6 +33,17 @@ enum Judgement {
     Again,
 }
 
+/// How long a copy that cannot be queued waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    /// As if it had just been written: its receiver takes nothing, or there is no memory for it.
+    Anew,
+    /// Until its queue may have room.
+    Pause,
+    /// Until the next tick, which may copy bytes again.
+    Tick,
+}
+
 impl Delivery {
     /// Queues copies again that were not confirmed in time, and gives up those that were sent often enough or expired.
     pub fn retry_due(&mut self, budget: usize) {
@@ -40,8 +51,10 @@ impl Delivery {
         let Expiry { due, given_up } = tables.in_flight.expire(self.now.ms(), budget, &mut tables.messages);
         self.withdraw(&given_up, true);
         self.work += due.len() * WORK_PER_COPY;
+        let work_left = WORK_PER_TICK.saturating_sub(self.work);
+        let mut bytes = (work_left * BYTES_PER_WORK).clamp(1, RETRY_BYTES_PER_TICK); // one message goes in any case
         for copy in self.by_age(due) {
-            self.retry(copy);
+            self.retry(&copy, &mut bytes);
         }
     }
 
@@ -71,19 +84,35 @@ impl Delivery {
         }
     }
 
-    /// Who takes nothing is not sent again what it has not read yet.
-    fn retry(&mut self, copy: Due) {
-        let now_ms = self.now.ms();
-        let is_blocked = self.tables.outputs.is_blocked(copy.slot);
-        let has_room = !self.tables.outputs.is_behind(copy.slot) && self.has_room_to_retry(&copy);
+    fn retry(&mut self, copy: &Due, bytes: &mut usize) {
         if !self.is_for(copy.slot, self.tables.messages.description(copy.message)) {
-            self.settle(copy.key, Verdict::GivenUp);
-        } else if is_blocked && (copy.is_written || !has_room) {
-            self.tables.in_flight.postpone(copy.key, now_ms);
-        } else if has_room && self.queue_again(&copy) {
-            self.tables.in_flight.totals.retries += 1;
+            return self.settle(copy.key, Verdict::GivenUp);
+        }
+        match self.check_retry(copy).and_then(|()| self.queue_again(copy, bytes)) {
+            Ok(()) => self.tables.in_flight.totals.retries += 1,
+            Err(wait) => self.wait(copy.key, wait),
+        }
+    }
+
+    /// Who takes nothing is not sent again what it has not read yet.
+    fn check_retry(&self, copy: &Due) -> Result<(), Wait> {
+        let outputs = &self.tables.outputs;
+        let has_room = !outputs.is_behind(copy.slot) && self.has_room_to_retry(copy);
+        if outputs.is_blocked(copy.slot) && (copy.is_written || !has_room) {
+            Err(Wait::Anew)
+        } else if has_room {
+            Ok(())
         } else {
-            self.tables.in_flight.postpone_to(copy.key, now_ms + RETRY_PAUSE_MS);
+            Err(Wait::Pause)
+        }
+    }
+
+    fn wait(&mut self, key: CopyKey, wait: Wait) {
+        let (now_ms, in_flight) = (self.now.ms(), &mut self.tables.in_flight);
+        match wait {
+            Wait::Anew => in_flight.postpone(key, now_ms),
+            Wait::Pause => in_flight.postpone_to(key, now_ms + RETRY_PAUSE_MS),
+            Wait::Tick => in_flight.postpone_to(key, now_ms),
         }
     }
 
@@ -108,29 +137,33 @@ impl Delivery {
             .is_none_or(|place| sessions.is_alive(place.session) && sessions.is_member(slot, place.session))
     }
 
-    /// Queues a copy; not where there is no memory for it. For who does not confirm it ends with that.
-    fn queue_again(&mut self, copy: &Due) -> bool {
-        let Some(retry) = self.tables.in_flight.retry_of(copy.key).or_else(|| self.make_retry(copy)) else {
-            return false;
-        };
+    /// Queues a copy, whose bytes are taken from `bytes` if it is the first retry of its message. For who does not confirm it
+    /// ends with that.
+    fn queue_again(&mut self, copy: &Due, bytes: &mut usize) -> Result<(), Wait> {
+        let retry = self.tables.in_flight.retry_of(copy.key).map_or_else(|| self.make_retry(copy, bytes), Ok)?;
         let priority = self.tables.messages.description(retry).priority;
         self.tables.messages.retain(retry, 1);
         self.push_stored(copy.slot, priority, retry);
         if self.tables.connections.confirming(copy.slot).is_none() {
             self.settle(copy.key, Verdict::Unconfirmable);
         }
-        true
+        Ok(())
     }
 
-    fn make_retry(&mut self, copy: &Due) -> Option<MessageId> {
+    fn make_retry(&mut self, copy: &Due, bytes: &mut usize) -> Result<MessageId, Wait> {
+        if *bytes == 0 {
+            return Err(Wait::Tick);
+        }
         let elsewhere = self.bytes_elsewhere();
         let tables = &mut self.tables;
         let Description { priority, label, .. } = *tables.messages.description(copy.message);
-        let frame = tables.messages.frame(copy.message).to_vec();
         let description = Description { label, ..Description::plain(priority, 0) };
-        let retry = tables.messages.store(&frame, description, elsewhere).ok()?;
+        let retry = tables.messages.store_again(copy.message, description, elsewhere).map_err(|_| Wait::Anew)?;
         tables.in_flight.set_retry(copy.key, retry, &mut tables.messages);
-        Some(retry)
+        let copied = tables.messages.frame(retry).len();
+        *bytes = bytes.saturating_sub(copied);
+        self.work += copied / BYTES_PER_WORK;
+        Ok(retry)
     }
 
     fn receiver_of(&self, slot: u32) -> u64 {
@@ -190,7 +223,7 @@ impl Delivery {
     pub fn continue_in_flight(&mut self, slot: u32, copies: &[CopyKey], resumed: &[(SessionId, Resumed)]) {
         self.work += copies.len() * WORK_PER_COPY;
         let confirms = self.tables.connections.profile(slot).features.ack;
-        let mut has_room = true;
+        let (mut so_far, mut bytes) = (Ok(()), RETRY_BYTES_PER_TICK);
         for &key in copies {
             let Some(copy) = self.tables.in_flight.find(key) else {
                 continue;
@@ -199,20 +232,18 @@ impl Delivery {
                 Judgement::Settled(verdict) => self.settle(copy.key, verdict),
                 Judgement::Replayed if !confirms => self.settle(copy.key, Verdict::Unconfirmable),
                 Judgement::Replayed => self.tables.in_flight.begin_again(copy.key, false),
-                Judgement::Again => has_room = self.send_again(&copy, has_room),
+                Judgement::Again => so_far = self.send_again(&copy, so_far, &mut bytes),
             }
         }
     }
 
-    /// Not an attempt of its own: it takes the place of the copy that was lost with the old connection. Returns whether the
-    /// queue had room for it.
-    fn send_again(&mut self, copy: &Due, has_room: bool) -> bool {
+    /// Not an attempt of its own: it takes the place of the copy that was lost with the old connection. It waits with those
+    /// that wait so far.
+    fn send_again(&mut self, copy: &Due, so_far: Result<(), Wait>, bytes: &mut usize) -> Result<(), Wait> {
         self.tables.in_flight.begin_again(copy.key, true);
-        let is_queued = has_room && self.has_room_to_retry(copy) && self.queue_again(copy);
-        if !is_queued {
-            self.tables.in_flight.postpone_to(copy.key, self.now.ms() + RETRY_PAUSE_MS);
-        }
-        is_queued
+        let has_room = if self.has_room_to_retry(copy) { Ok(()) } else { Err(Wait::Pause) };
+        let queued = so_far.and(has_room).and_then(|()| self.queue_again(copy, bytes));
+        queued.inspect_err(|&wait| self.wait(copy.key, wait))
     }
 
     fn judge(&self, copy: &Due, resumed: &[(SessionId, Resumed)]) -> Judgement {
@@ -238,7 +269,8 @@ impl Delivery {
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::config::limits::TIMERS_PER_TICK;
+    use crate::config::limits::{TIMERS_PER_TICK, WHEEL_TICK_MS};
+    use crate::config::memory::MESSAGE_ROW_BYTES;
     use crate::delivery::bench::Bench;
     use crate::delivery::overflow::Verdict;
     use crate::delivery::{Loss, Publication};
@@ -254,6 +286,17 @@ mod tests {
             self.write_last(slot);
         }
 
+        fn publish_bytes(&mut self, id: &str, payload: &[u8]) {
+            let guarantee = Guarantee::Retried;
+            let publication = Publication { id, guarantee, ..Publication::plain(Priority::Normal, payload) };
+            self.delivery.publish(self.session, None, &publication).unwrap();
+        }
+
+        fn clear(&mut self, slot: u32) {
+            let Tables { outputs, messages, .. } = &mut self.delivery.tables;
+            outputs.clear(slot, messages);
+        }
+
         fn publish_high(&mut self, id: &str) {
             let guarantee = Guarantee::Retried;
             let publication = Publication { id, guarantee, ..Publication::plain(Priority::High, b"1") };
@@ -263,9 +306,8 @@ mod tests {
         /// The row ends, and one with these features goes on for it without any position.
         fn go_on(&mut self, old: u32, features: Features) -> u32 {
             let key = self.delivery.receiver_of(old);
-            let tables = &mut self.delivery.tables;
-            tables.in_flight.park(key);
-            tables.outputs.clear(old, &mut tables.messages);
+            self.delivery.tables.in_flight.park(key);
+            self.clear(old);
             let new = self.connect(2);
             self.delivery.tables.connections.profile_mut(new).features = features;
             let copies = self.delivery.adopt_in_flight(new, key);
@@ -406,6 +448,47 @@ mod tests {
         assert_eq!(bench.read_all(new, &ids, |_, _| ()), ids);
         let in_flight = &bench.delivery.tables.in_flight;
         assert_eq!((in_flight.len(), in_flight.totals.unconfirmable), (0, 200));
+    }
+
+    #[test]
+    fn retries_copy_so_many_bytes_in_one_tick_and_pay_for_them() {
+        let mut bench = Bench::new();
+        let slot = bench.connect(1);
+        let payload = vec![b'1'; RETRY_BYTES_PER_TICK / 4];
+        for number in 0..10 {
+            bench.publish_bytes(&format!("m{number}"), &payload);
+            bench.write_last(slot);
+            bench.clear(slot);
+        }
+        bench.delivery.now.ns = 3_000_000_000;
+        for queued in [4, 8, 9] {
+            bench.delivery.work = if queued == 9 { WORK_PER_TICK } else { 0 };
+            let before = bench.delivery.work;
+            bench.delivery.retry_due(TIMERS_PER_TICK);
+            assert_eq!(bench.delivery.tables.outputs.len(slot), queued);
+            let copied = if queued == 9 { payload.len() } else { RETRY_BYTES_PER_TICK };
+            assert!(bench.delivery.work - before >= copied / BYTES_PER_WORK);
+            bench.delivery.now.ns += WHEEL_TICK_MS * 1_000_000;
+        }
+        let Tables { outputs, messages, in_flight, .. } = &bench.delivery.tables;
+        let labels = outputs.ring(slot, Priority::Normal).map(|id| messages.description(id).label);
+        let expected = (0..9).map(|number| bench.delivery.fingerprints.label(&format!("m{number}")));
+        assert_eq!((labels.collect::<Vec<_>>(), in_flight.totals.retries), (expected.collect(), 9));
+    }
+
+    #[test]
+    fn without_memory_a_copy_is_due_again_as_late_as_if_it_were_written() {
+        let mut bench = Bench::new();
+        let slot = bench.connect(1);
+        bench.publish_and_write(slot, "m1");
+        bench.clear(slot);
+        let messages = &mut bench.delivery.tables.messages;
+        let filler = vec![0; messages.bytes_max() - messages.used_bytes() - MESSAGE_ROW_BYTES as usize];
+        messages.store(&filler, Description::plain(Priority::Low, 0), 0).unwrap();
+        bench.delivery.now.ns = 3_000_000_000;
+        bench.delivery.retry_due(TIMERS_PER_TICK);
+        let Tables { outputs, in_flight, .. } = &bench.delivery.tables;
+        assert_eq!((outputs.len(slot), in_flight.next_due_ms()), (0, Some(5_000)));
     }
 
     #[test]

@@ -171,17 +171,41 @@ impl Messages {
         description: Description,
         elsewhere: usize,
     ) -> Result<MessageId, OutOfMemory> {
-        let elsewhere = elsewhere.min(self.bytes_max / MEMORY_SHARE_DIVISOR);
-        if self.used_bytes + elsewhere + charged_bytes(buffer_bytes(frame.len())) > self.bytes_max {
-            return Err(OutOfMemory);
-        }
+        self.check_room(frame.len(), elsewhere)?;
         Ok(self.store_small(frame, description))
+    }
+
+    /// As [`Messages::store`], with the bytes of another message.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`] at the limit.
+    pub fn store_again(
+        &mut self,
+        id: MessageId,
+        description: Description,
+        elsewhere: usize,
+    ) -> Result<MessageId, OutOfMemory> {
+        let length = self.frame(id).len();
+        self.check_room(length, elsewhere)?;
+        let mut buffer = self.take_buffer(length);
+        buffer.extend_from_slice(self.frame(id));
+        Ok(self.insert(buffer, description))
+    }
+
+    fn check_room(&self, bytes: usize, elsewhere: usize) -> Result<(), OutOfMemory> {
+        let elsewhere = elsewhere.min(self.bytes_max / MEMORY_SHARE_DIVISOR);
+        let used_bytes = self.used_bytes + elsewhere + charged_bytes(buffer_bytes(bytes));
+        if used_bytes > self.bytes_max { Err(OutOfMemory) } else { Ok(()) }
     }
 
     /// Stores what must go out even at the limit: the server's own short messages. The queue they go into bounds them.
     pub fn store_small(&mut self, frame: &[u8], description: Description) -> MessageId {
         let mut buffer = self.take_buffer(frame.len());
         buffer.extend_from_slice(frame);
+        self.insert(buffer, description)
+    }
+
+    fn insert(&mut self, buffer: Vec<u8>, description: Description) -> MessageId {
         self.used_bytes += charged_bytes(buffer.capacity());
         let index =
             self.rows.insert(Stored { frame: buffer, references: 1, kept: 0, is_delivered: false, description });
