@@ -6,7 +6,7 @@ use crate::message::system::Features;
 use crate::message::{Guarantee, Priority};
 use crate::tables::SessionId;
 use crate::tables::connections::{Address, Profile, key_of};
-use crate::tables::in_flight::WriteTimes;
+use crate::tables::in_flight::{GivenUp, WriteTimes};
 
 pub(super) struct Bench {
     pub(super) delivery: Delivery,
@@ -46,6 +46,7 @@ impl Bench {
         let receiver = key_of(tables.connections.profile(slot).connection_id);
         let message = tables.outputs.ring(slot, Priority::Normal).last().unwrap();
         let times = WriteTimes { now_ms: 0, expires_ms: 60_000 };
-        assert!(!tables.in_flight.note_written(message, receiver, confirming, times, &mut tables.messages));
+        let given_up = &mut GivenUp::default();
+        assert!(!tables.in_flight.note_written(message, receiver, confirming, times, given_up, &mut tables.messages));
     }
 }

@@ -94,7 +94,8 @@ impl Delivery {
         let outcome = (publication.guarantee == Guarantee::Reported)
             .then(|| in_flight.outcomes.open(sender, publication.id, seq, counts));
         in_flight.note(Verdict::Unconfirmable, u64::from(unconfirmable));
-        in_flight.hold(id, receivers, outcome, description.end_ms(self.life_ms), &mut tables.messages);
+        let given_up = in_flight.hold(id, receivers, outcome, description.end_ms(self.life_ms), &mut tables.messages);
+        self.withdraw(&given_up, true);
         outcome
     }
 

@@ -70,7 +70,7 @@ impl Delivery {
 
     /// Takes retries of what has ended out of the queues in which they wait. Where a message `is_lost`, who was not sent it
     /// before is told.
-    pub(super) fn withdraw(&mut self, given_up: &GivenUp, is_lost: bool) {
+    pub fn withdraw(&mut self, given_up: &GivenUp, is_lost: bool) {
         self.work += given_up.copies * WORK_PER_COPY;
         for &Obsolete { retry, slot, description, is_written } in &given_up.obsolete {
             let Tables { outputs, messages, connections, .. } = &mut self.tables;
@@ -269,13 +269,14 @@ impl Delivery {
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::config::limits::{TIMERS_PER_TICK, WHEEL_TICK_MS};
+    use crate::config::limits::{IN_FLIGHT_PER_RECEIVER_MAX, TIMERS_PER_TICK, WHEEL_TICK_MS};
     use crate::config::memory::MESSAGE_ROW_BYTES;
     use crate::delivery::bench::Bench;
     use crate::delivery::overflow::Verdict;
     use crate::delivery::{Loss, Publication};
     use crate::message::Guarantee;
     use crate::message::system::Features;
+    use crate::tables::State;
     use crate::tables::in_flight::WriteTimes;
     use crate::tables::owed::Reason;
 
@@ -342,7 +343,8 @@ mod tests {
             let label = tables.messages.description(message).label;
             let times = WriteTimes { now_ms, expires_ms: 60_000 };
             let confirming = tables.connections.confirming(slot);
-            let _ = tables.in_flight.note_written(message, receiver, confirming, times, &mut tables.messages);
+            let given_up = &mut GivenUp::default();
+            let _ = tables.in_flight.note_written(message, receiver, confirming, times, given_up, &mut tables.messages);
             tables.outputs.remove(slot, Priority::High, message, &mut tables.messages);
             ids.iter().find(|id| self.delivery.fingerprints.label(id.as_str()) == label).cloned()
         }
@@ -489,6 +491,34 @@ mod tests {
         bench.delivery.retry_due(TIMERS_PER_TICK);
         let Tables { outputs, in_flight, .. } = &bench.delivery.tables;
         assert_eq!((outputs.len(slot), in_flight.next_due_ms()), (0, Some(5_000)));
+    }
+
+    #[test]
+    fn a_retry_of_what_gives_way_leaves_its_queue_and_who_was_sent_nothing_is_told() {
+        for is_written in [true, false] {
+            let mut bench = Bench::new();
+            let old = bench.connect(1);
+            bench.publish("m", None);
+            if is_written {
+                bench.write_last(old);
+            }
+            let new = bench.go_on(old, Features { ack: true, ..Features::default() });
+            if is_written {
+                bench.write_last(new);
+                bench.clear(new);
+                bench.delivery.now.ns = 3_000_000_000;
+                bench.delivery.retry_due(TIMERS_PER_TICK);
+            }
+            bench.delivery.tables.sessions.leave(old, bench.session, 0);
+            bench.delivery.tables.connections.set_state(new, State::Open);
+            assert_eq!(bench.delivery.tables.outputs.len(new), 1);
+            for _ in 0..IN_FLIGHT_PER_RECEIVER_MAX {
+                bench.publish("newer", None);
+            }
+            assert_eq!(bench.delivery.tables.outputs.len(new), IN_FLIGHT_PER_RECEIVER_MAX, "the retry is gone");
+            bench.delivery.pay_gaps(new);
+            assert_eq!(bench.delivery.totals.gaps.iter().sum::<u64>(), u64::from(!is_written));
+        }
     }
 
     #[test]

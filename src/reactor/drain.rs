@@ -15,7 +15,7 @@ use crate::config::limits::{
 use crate::message::Priority;
 use crate::tables::batch::Batch;
 use crate::tables::connections::{NEVER, key_of};
-use crate::tables::in_flight::WriteTimes;
+use crate::tables::in_flight::{GivenUp, WriteTimes};
 use crate::tables::messages::Description;
 use crate::tables::{MessageId, Messages, State};
 
@@ -192,7 +192,7 @@ impl<N: Net, C: Clock> Reactor<N, C> {
         let core = &mut self.core;
         let (now_ms, life_ms) = (core.now_ms(), core.config.message_expiry_ms);
         let (tables, metrics, clock) = (&mut core.delivery.tables, &mut core.metrics, &mut self.clock);
-        let (mut done_ns, mut any_freed) = (0, false);
+        let (mut done_ns, mut any_freed, mut given_up) = (0, false, GivenUp::default());
         let (connections, in_flight) = (&tables.connections, &mut tables.in_flight);
         tables.outputs.consume(slot, &self.batch, written, &mut tables.messages, |messages, id| {
             let description = *messages.description(id);
@@ -201,7 +201,7 @@ impl<N: Net, C: Clock> Reactor<N, C> {
                 let receiver = key_of(connections.profile(slot).connection_id);
                 let confirming = connections.confirming(slot).filter(|_| connections.state(slot).is_open());
                 let times = WriteTimes { now_ms, expires_ms: description.end_ms(life_ms) };
-                any_freed |= in_flight.note_written(id, receiver, confirming, times, messages);
+                any_freed |= in_flight.note_written(id, receiver, confirming, times, &mut given_up, messages);
             }
             let released = messages.release_written(id);
             any_freed |= released.is_freed;
@@ -210,6 +210,10 @@ impl<N: Net, C: Clock> Reactor<N, C> {
                 metrics.latency_ns.saturating_record(done_ns.saturating_sub(published_ns).max(1));
             }
         });
+        if given_up.copies > 0 {
+            core.delivery.withdraw(&given_up, true);
+            any_freed = true;
+        }
         if any_freed {
             self.gathered.forget(); // a freed id may come back as another message
         }

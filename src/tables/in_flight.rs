@@ -150,7 +150,7 @@ impl InFlight {
         self.len() + copies <= self.limits.copies && self.index.bytes() < self.limits.bytes
     }
 
-    /// Holds a message for its receivers. There must be room.
+    /// Holds a message for its receivers. There must be room. Returns what gave way to it.
     pub fn hold(
         &mut self,
         id: MessageId,
@@ -158,16 +158,19 @@ impl InFlight {
         outcome: Option<OutcomeId>,
         expires_ms: u64,
         messages: &mut Messages,
-    ) {
+    ) -> GivenUp {
+        let mut given_up = GivenUp::default();
         for receiver in receivers {
             let message = self.track(id, outcome, expires_ms, messages);
             self.index.insert(message, &receiver, true);
-            self.give_way(&receiver, messages);
+            self.give_way(&receiver, &mut given_up, messages);
         }
+        given_up
     }
 
     /// A copy was completely written to the row of `receiver`. One that nobody has held yet, because it was fed from history, is
-    /// held from now on for who is `confirming`. Returns whether a message was freed: one that gave way to it.
+    /// held from now on for who is `confirming`. What gives way to it is added to `given_up`. Returns whether a message was
+    /// freed by that.
     #[must_use]
     pub fn note_written(
         &mut self,
@@ -175,6 +178,7 @@ impl InFlight {
         receiver: u64,
         confirming: Option<Receiver>,
         times: WriteTimes,
+        given_up: &mut GivenUp,
         messages: &mut Messages,
     ) -> bool {
         let description = *messages.description(id);
@@ -193,7 +197,7 @@ impl InFlight {
         let message = self.track(id, None, times.expires_ms, messages);
         let copy = self.index.insert(message, &receiver, false);
         self.begin_to_wait(copy, times.now_ms);
-        self.give_way(&receiver, messages)
+        self.give_way(&receiver, given_up, messages)
     }
 
     fn begin_to_wait(&mut self, copy: u32, now_ms: u64) {
@@ -397,16 +401,21 @@ impl InFlight {
 
     /// Gives copies of a message up, at most `budget` of them.
     fn give_up(&mut self, message: u32, budget: usize, given_up: &mut GivenUp, messages: &mut Messages) {
-        let (id, retry) = (self.index.message(message).id, self.index.message(message).retry);
-        let description = *messages.description(id);
         let copies: Vec<u32> = self.index.copies_of(message).take(budget).collect();
-        for &copy in &copies {
-            if let Some((Due { slot, is_written, .. }, retry)) = self.due(copy).zip(retry) {
-                given_up.obsolete.push(Obsolete { retry, slot, description, is_written });
-            }
-            self.end(copy, Verdict::GivenUp, messages);
+        for copy in copies {
+            self.give_up_copy(copy, given_up, messages);
         }
-        given_up.copies += copies.len();
+    }
+
+    /// Returns whether a message was freed.
+    fn give_up_copy(&mut self, copy: u32, given_up: &mut GivenUp, messages: &mut Messages) -> bool {
+        let tracked = self.index.message_of(copy);
+        let (description, retry) = (*messages.description(tracked.id), tracked.retry);
+        if let Some((Due { slot, is_written, .. }, retry)) = self.due(copy).zip(retry) {
+            given_up.obsolete.push(Obsolete { retry, slot, description, is_written });
+        }
+        given_up.copies += 1;
+        self.end(copy, Verdict::GivenUp, messages)
     }
 
     fn arm(&mut self, copy: u32, now_ms: u64) {
@@ -441,13 +450,13 @@ impl InFlight {
     }
 
     /// Over the limit of the receiver, or of its user, the oldest copy is given up. Returns whether a message was freed.
-    fn give_way(&mut self, receiver: &Receiver, messages: &mut Messages) -> bool {
+    fn give_way(&mut self, receiver: &Receiver, given_up: &mut GivenUp, messages: &mut Messages) -> bool {
         let InFlightLimits { copies_per_receiver, copies_per_user, .. } = self.limits;
         let Some(oldest) = self.index.oldest_beyond(receiver, copies_per_receiver, copies_per_user) else {
             return false;
         };
         self.totals.displaced += 1;
-        self.end(oldest, Verdict::GivenUp, messages)
+        self.give_up_copy(oldest, given_up, messages)
     }
 
     /// Adds the references that the table holds.

@@ -54,7 +54,8 @@ impl Bench {
     fn write(&mut self, id: MessageId, receiver: u32) -> bool {
         let times = WriteTimes { now_ms: self.now_ms, expires_ms: self.now_ms + LIFE_MS };
         let confirming = Some(self::receiver(receiver));
-        self.table.note_written(id, u64::from(receiver), confirming, times, &mut self.messages)
+        let given_up = &mut GivenUp::default();
+        self.table.note_written(id, u64::from(receiver), confirming, times, given_up, &mut self.messages)
     }
 
     /// Moves time on; the labels of what is due by then.
@@ -267,7 +268,8 @@ fn a_copy_that_nobody_waited_for_is_held_once_it_is_written_and_counts_for_no_ou
     assert_eq!((bench.table.len(), bench.table.confirm(2, 7, &mut bench.messages)), (2, 1));
     assert_eq!(bench.counts(outcome).confirmed, 0);
     let times = WriteTimes { now_ms: 0, expires_ms: LIFE_MS };
-    assert!(!bench.table.note_written(id, 3, None, times, &mut bench.messages));
+    let given_up = &mut GivenUp::default();
+    assert!(!bench.table.note_written(id, 3, None, times, given_up, &mut bench.messages));
     assert_eq!(bench.table.len(), 1, "a receiver that does not confirm");
 }
 
