@@ -220,13 +220,16 @@ impl Auditor {
         }
     }
 
-    /// Whether a message in a range of a session may be past its time: one that nobody has seen may be.
+    /// Whether a message in a range of a session may be past its time: one that nobody has seen may be, and so is a copy to be
+    /// confirmed once its message is as old as any may be.
     pub fn may_have_expired(&self, truth: &Truth, name: &str, from: u64, to: u64, now_ns: u64) -> bool {
         let Some(life) = truth.life(name, &self.records[name].epoch) else {
             return true;
         };
         let is_unseen = (from..=to).any(|seq| life.at(truth, seq).is_none());
-        is_unseen || !life.expired(truth, from - 1, to, now_ns).is_empty()
+        is_unseen
+            || !life.expired(truth, from - 1, to, now_ns).is_empty()
+            || life.has_old_copies(truth, from, to, now_ns, self.kept.life_ns)
     }
 
     /// At rest the last id of a stream with positions is behind everything that has come by it.

@@ -203,6 +203,12 @@ impl Life {
         seen.filter(|(_, seen)| is_past(seen)).map(|(&seq, _)| seq).collect()
     }
 
+    /// Whether nobody is asked any more to confirm one of these messages.
+    pub fn has_old_copies(&self, truth: &Truth, from: u64, to: u64, now_ns: u64, life_ns: u64) -> bool {
+        let mut seen = self.messages.range(from..).take_while(|(seq, _)| **seq <= to);
+        seen.any(|(_, seen)| truth.sent[seen.number].reliable && seen.at_ns + life_ns <= now_ns + SLACK_NS)
+    }
+
     /// The message at a position, if it is known.
     pub fn at<'t>(&self, truth: &'t Truth, seq: u64) -> Option<&'t Sent> {
         self.messages.get(&seq).map(|seen| &truth.sent[seen.number])
