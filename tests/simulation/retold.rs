@@ -60,6 +60,12 @@ impl Truth {
         self.outcomes.entry(number).or_default().push((server, counts));
     }
 
+    /// Whether a message that was sent again may have been published again: its user has sent more ids than are remembered.
+    pub fn may_be_forgotten(&self, number: usize, config: &Config) -> bool {
+        let sent = &self.sent[number];
+        sent.is_repeated && self.ids_of(&sent.user) > config.dedup_ids as usize
+    }
+
     /// Whether its user has sent another message under the same id.
     pub fn may_be_reused(&self, number: usize) -> bool {
         let Sent { user, id, .. } = &self.sent[number];
