@@ -206,7 +206,7 @@ impl Life {
     /// Whether nobody is asked any more to confirm one of these messages.
     pub fn has_old_copies(&self, truth: &Truth, from: u64, to: u64, now_ns: u64, life_ns: u64) -> bool {
         let mut seen = self.messages.range(from..).take_while(|(seq, _)| **seq <= to);
-        seen.any(|(_, seen)| truth.sent[seen.number].reliable && seen.at_ns + life_ns <= now_ns + SLACK_NS)
+        seen.any(|(_, seen)| truth.sent[seen.number].is_reliable() && seen.at_ns + life_ns <= now_ns + SLACK_NS)
     }
 
     /// The message at a position, if it is known.
