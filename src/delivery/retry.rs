@@ -211,6 +211,20 @@ impl Delivery {
         }
     }
 
+    /// The row has left a session, and what was queued of it is gone: copies that it will not write end now.
+    pub fn abandon_session(&mut self, slot: u32, session: SessionId) {
+        if self.tables.in_flight.is_empty() {
+            return;
+        }
+        let (receiver, tables) = (self.receiver_of(slot), &mut self.tables);
+        let unwritten: FxHashSet<MessageId> = tables.outputs.unwritten(slot).collect();
+        self.work += tables.in_flight.len_of(receiver) + unwritten.len();
+        let given_up = tables.in_flight.abandon(receiver, &mut tables.messages, |id, description| {
+            description.place.is_some_and(|place| place.session == session) && !unwritten.contains(&id)
+        });
+        self.withdraw(&given_up, false);
+    }
+
     /// The row goes on for the connection of this key: what that has not confirmed is now its own. It is judged once the
     /// row's positions are known.
     pub fn adopt_in_flight(&mut self, slot: u32, key: u64) -> Vec<CopyKey> {
@@ -519,6 +533,28 @@ mod tests {
             bench.delivery.pay_gaps(new);
             assert_eq!(bench.delivery.totals.gaps.iter().sum::<u64>(), u64::from(!is_written));
         }
+    }
+
+    #[test]
+    fn who_leaves_gives_up_what_it_will_not_write_and_may_confirm_the_rest() {
+        let mut bench = Bench::new();
+        let slot = bench.connect(1);
+        bench.publish_and_write(slot, "retried");
+        bench.clear(slot);
+        bench.delivery.now.ns = 3_000_000_000;
+        bench.delivery.retry_due(TIMERS_PER_TICK);
+        bench.publish_and_write(slot, "written");
+        bench.publish("queued", None);
+        bench.publish_high("high");
+        let tables = &mut bench.delivery.tables;
+        tables.sessions.leave(slot, bench.session, 3_000);
+        tables.outputs.forget_session(slot, bench.session, &mut tables.messages);
+        bench.delivery.abandon_session(slot, bench.session);
+        let Tables { outputs, messages, in_flight, .. } = &bench.delivery.tables;
+        in_flight.invariants(messages);
+        assert_eq!((in_flight.totals.given_up, in_flight.len()), (2, 2), "queued and retried");
+        assert_eq!(outputs.len(slot), 1, "high is still written");
+        assert_eq!(bench.delivery.confirm(slot, &["written".to_owned()]), 0);
     }
 
     #[test]

@@ -194,7 +194,8 @@ impl Core {
         self.delivery.pay_gaps(slot);
         let tables = &mut self.delivery.tables;
         tables.outputs.forget_session(slot, id, &mut tables.messages);
-        let head = tables.sessions.head(id);
+        self.delivery.abandon_session(slot, id);
+        let head = self.delivery.tables.sessions.head(id);
         self.answer_membership(slot, MessageType::LEAVE, envelope.id, id, head, None);
         Ok(())
     }

@@ -271,6 +271,29 @@ impl InFlight {
         copies.len()
     }
 
+    /// The receiver will not write what `is_gone`: copies of it that had yet to be written are given up. Those that are written
+    /// may be confirmed until they are due.
+    pub fn abandon(
+        &mut self,
+        receiver: u64,
+        messages: &mut Messages,
+        is_gone: impl Fn(MessageId, &Description) -> bool,
+    ) -> GivenUp {
+        let mut given_up = GivenUp::default();
+        for copy in self.copies_of(receiver) {
+            let id = self.index.message_of(copy).id;
+            if self.timers.due_ms(copy).is_none() && is_gone(id, messages.description(id)) {
+                self.give_up_copy(copy, &mut given_up, messages);
+            }
+        }
+        given_up
+    }
+
+    /// Copies of one receiver.
+    pub fn len_of(&self, receiver: u64) -> usize {
+        self.index.received(receiver).count()
+    }
+
     /// The receiver's row ends: what it has not confirmed waits.
     pub fn park(&mut self, receiver: u64) {
         for copy in self.copies_of(receiver) {

@@ -326,6 +326,15 @@ impl Outputs {
         }
     }
 
+    /// All that a row has yet to write: its rings, and what is in progress.
+    pub fn unwritten(&self, slot: u32) -> impl Iterator<Item = MessageId> + '_ {
+        let partial = self.rows[slot as usize].partial;
+        let partial = (partial != MessageId::NONE).then_some(MessageId(partial));
+        let carried = self.carried.get(&slot).into_iter().flatten().copied();
+        let queued = Priority::ALL.into_iter().flat_map(move |priority| self.ring(slot, priority));
+        queued.chain(partial).chain(carried)
+    }
+
     /// Removes one message from one ring. Returns whether it was there.
     pub fn remove(&mut self, slot: u32, priority: Priority, id: MessageId, messages: &mut Messages) -> bool {
         let is_queued = self.ring(slot, priority).any(|queued| queued == id);
@@ -364,13 +373,8 @@ impl Outputs {
 
     /// Adds the references that the rings hold.
     pub fn count_references(&self, references: &mut FxHashMap<MessageId, u32>) {
-        for (slot, row) in self.rows.iter().enumerate() {
-            let queued = Priority::ALL.into_iter().flat_map(|priority| self.ring(slot as u32, priority));
-            let partial = (row.partial != MessageId::NONE).then_some(MessageId(row.partial));
-            let carried = self.carried.get(&(slot as u32)).into_iter().flatten().copied();
-            for id in queued.chain(partial).chain(carried) {
-                *references.entry(id).or_default() += 1;
-            }
+        for id in (0..self.rows.len()).flat_map(|slot| self.unwritten(slot as u32)) {
+            *references.entry(id).or_default() += 1;
         }
     }
 
