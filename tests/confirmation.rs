@@ -72,6 +72,14 @@ fn result(client: &mut Client, id: &str) -> OwnedValue {
     ack["payload"]["results"][0].clone()
 }
 
+/// The results of messages that were settled together.
+#[track_caller]
+fn results(client: &mut Client) -> OwnedValue {
+    let ack = client.receive_type("ack");
+    assert!(ack.get("replyTo").is_none(), "{}", ack.encode());
+    ack["payload"]["results"].clone()
+}
+
 fn counts(id: &str, matched: u64, confirmed: u64, expired: u64, unconfirmable: u64) -> OwnedValue {
     json!({"id": id, "matched": matched, "confirmed": confirmed, "expired": expired, "unconfirmable": unconfirmable})
 }

@@ -1,5 +1,6 @@
 //! Confirmation: reliable messages are held for their receivers, and senders are told the outcome.
 
+use std::collections::BTreeMap;
 use std::hash::Hash;
 
 use super::{Delivery, OVERLOADED, Publication};
@@ -176,36 +177,44 @@ impl Delivery {
     /// Tells who waits for outcomes that are settled, as far as this tick's work goes. Those of requests come out.
     pub fn report_outcomes(&mut self) -> Vec<(ConnId, Outcome)> {
         let mut requests = Vec::new();
+        let mut rows: BTreeMap<u32, Vec<(Box<str>, Counts)>> = BTreeMap::new();
         let mut told = 0;
         while told < OUTCOMES_PER_TICK_MIN || self.work < WORK_PER_TICK {
             let Some(outcome) = self.tables.in_flight.outcomes.next_finished() else {
                 break;
             };
-            let messages = outcome.watchers.len().max(1);
-            told += messages;
-            self.work += messages * WORK_PER_MESSAGE;
+            let results = outcome.watchers.len().max(1);
+            told += results;
+            self.work += results * WORK_PER_MESSAGE;
             if let Some(memory) = outcome.memory {
                 self.tables.dedup.settle(memory, outcome.counts);
             }
             for &watcher in &outcome.watchers {
                 match watcher {
                     Watcher::Client(personal, connection_id) => {
-                        self.report_to_client(personal, connection_id, &outcome);
+                        if let Some(slot) = self.find_or_keep(personal, connection_id, &outcome) {
+                            rows.entry(slot).or_default().push((outcome.id.clone(), outcome.counts));
+                        }
                     }
                     Watcher::Request(connection) => requests.push((connection, outcome.clone())),
                 }
             }
         }
+        for (slot, outcomes) in rows {
+            self.tell_outcomes(slot, &outcomes);
+        }
         requests
     }
 
-    /// The client may have gone on with another connection, or do so later.
-    fn report_to_client(&mut self, personal: SessionId, connection_id: u128, outcome: &Outcome) {
+    /// The row of a client that is to be told. It may have gone on with another connection, or do so later: then the outcome
+    /// waits for it.
+    fn find_or_keep(&mut self, personal: SessionId, connection_id: u128, outcome: &Outcome) -> Option<u32> {
         let tables = &mut self.tables;
-        match tables.connections.open_of(connection_id, personal) {
-            Some(slot) => self.tell_outcome(slot, &outcome.id, outcome.counts),
-            None => tables.departed.keep_outcome(connection_id, personal, &outcome.id, outcome.counts),
+        let row = tables.connections.open_of(connection_id, personal);
+        if row.is_none() {
+            tables.departed.keep_outcome(connection_id, personal, &outcome.id, outcome.counts);
         }
+        row
     }
 
     /// Tells the client of a row how the receivers of its message have confirmed it.
@@ -213,10 +222,9 @@ impl Delivery {
         self.send_result(slot, id, |out| counts.write(out, id, None));
     }
 
-    /// Tells the client of a row what was settled while it was away. There may be more of that than its queue takes messages, so
-    /// many come in one.
+    /// Tells the client of a row what was settled at once, or while it was away. There may be more of that than its queue takes
+    /// messages, so many come in one.
     pub fn tell_outcomes(&mut self, slot: u32, outcomes: &[(Box<str>, Counts)]) {
-        self.work += outcomes.len() * WORK_PER_MESSAGE;
         for some in outcomes.chunks(RESULTS_MAX) {
             let reply_to = if let [(id, _)] = some { Some(&**id) } else { None };
             self.send_results(slot, reply_to, |out| {
@@ -236,6 +244,7 @@ mod tests {
     use crate::delivery::Author;
     use crate::delivery::bench::Bench;
     use crate::message::Priority;
+    use crate::tables::State;
 
     fn work_of<T>(bench: &mut Bench, does: impl FnOnce(&mut Bench) -> T) -> usize {
         let before = bench.delivery.work;
@@ -279,13 +288,17 @@ mod tests {
 
     /// A queue takes fewer messages than a user has outcomes.
     #[test]
-    fn what_was_settled_meanwhile_comes_in_few_messages() {
+    fn what_was_settled_together_comes_in_few_messages() {
         let mut bench = Bench::new();
         let slot = bench.connect(1);
-        let outcome = |number: usize| (format!("m{number}").into_boxed_str(), Counts::default());
-        let outcomes: Vec<_> = (0..=RESULTS_MAX).map(outcome).collect();
-        let tell = |bench: &mut Bench| bench.delivery.tell_outcomes(slot, &outcomes);
-        assert_eq!(work_of(&mut bench, tell), outcomes.len() * WORK_PER_MESSAGE + 2, "and two are queued");
+        bench.delivery.tables.connections.set_state(slot, State::Open);
+        let personal = bench.delivery.tables.connections.profile(slot).personal.unwrap();
+        for number in 0..=RESULTS_MAX {
+            let outcomes = &mut bench.delivery.tables.in_flight.outcomes;
+            let id = outcomes.open(1, &format!("m{number}"), None, Counts::default());
+            outcomes.watch(id, Watcher::Client(personal, 1));
+        }
+        assert!(bench.delivery.report_outcomes().is_empty());
         let tables = &bench.delivery.tables;
         let texts = tables.outputs.ring(slot, Priority::High).map(|id| tables.messages.frame(id));
         let texts: Vec<String> = texts.map(|frame| String::from_utf8_lossy(frame).into_owned()).collect();

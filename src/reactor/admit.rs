@@ -4,7 +4,7 @@ use super::Core;
 use super::ending::Ending;
 use super::protocol::TOO_MANY_SESSIONS;
 use crate::auth::{Identity, Principal};
-use crate::config::limits::{RECONNECT_MAX_MS, RECONNECT_MIN_MS, WORK_PER_POSITION};
+use crate::config::limits::{RECONNECT_MAX_MS, RECONNECT_MIN_MS, WORK_PER_MESSAGE, WORK_PER_POSITION};
 use crate::delivery::{Answer, Loss, Resumed};
 use crate::message::encode::{write_json_string, write_number};
 use crate::message::system::{Authentication, BAD_TOKEN, Features, Resume, parse_authentication};
@@ -239,6 +239,7 @@ impl Core {
 
     /// The client of a row has its welcome: it is told what it missed of its own messages, and gets what it has not confirmed.
     pub(super) fn go_on_with(&mut self, slot: u32, legacy: &Legacy, resumed: &[(SessionId, Resumed)]) {
+        self.delivery.work += legacy.outcomes.len() * WORK_PER_MESSAGE;
         self.delivery.tell_outcomes(slot, &legacy.outcomes);
         self.delivery.continue_in_flight(slot, &legacy.in_flight, resumed);
     }

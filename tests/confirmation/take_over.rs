@@ -30,8 +30,7 @@ fn what_lies_at_or_below_the_position_counts_as_confirmed() {
         result(&mut sender, id);
     }
     let mut again = come_back(&server, &receiver.welcome, Some(2));
-    assert_eq!(result(&mut sender, "m1"), counts("m1", 1, 1, 0, 0));
-    assert_eq!(result(&mut sender, "m2"), counts("m2", 1, 1, 0, 0));
+    assert_eq!(results(&mut sender), json!([counts("m1", 1, 1, 0, 0), counts("m2", 1, 1, 0, 0)]));
     let replayed = again.receive_type("custom");
     assert!(json::is(&replayed, "id", "m3"), "{}", replayed.encode());
     confirm(&mut again, &["m3"]);
@@ -132,9 +131,7 @@ fn what_lies_in_a_gap_does_not_count_as_confirmed() {
         assert!(json::is(&again.receive_type("custom"), "id", id), "{id} is sent again");
     }
     confirm(&mut again, &["overtaking", "lost"]);
-    for id in ["overtaking", "lost"] {
-        assert_eq!(result(&mut sender, id), counts(id, 1, 1, 0, 0));
-    }
+    assert_eq!(results(&mut sender), json!([counts("overtaking", 1, 1, 0, 0), counts("lost", 1, 1, 0, 0)]));
 }
 
 /// Nothing is sent to nobody, and no attempt is spent.
