@@ -185,6 +185,11 @@ impl Client {
         let answer = Answer { places, messages, is_complete, is_recovered };
         self.auditor.take_poll(&world.truth, world.now_ns(), &claims, &answer);
         self.move_places(&claims, &answer);
+        // Where it was not led on from its own positions, they may have passed what its old connection has not confirmed.
+        let is_led = |name: &String| claims.iter().any(|(claimed, _)| claimed == name);
+        if !is_recovered || !answer.places.iter().all(|(name, _)| is_led(name)) {
+            (self.last_id, self.farewell) = (None, None);
+        }
     }
 
     /// The messages of an answer. Each is what its author sent, and for this client.
