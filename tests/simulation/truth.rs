@@ -217,7 +217,7 @@ impl Life {
     /// Whether a newer message of its key may have taken its place: one that is known, or one that nobody has seen.
     pub fn is_replaced(&self, seq: u64, sent: &Sent) -> bool {
         let is_newer = |key| self.newest.get(&(sent.kind, key)).is_some_and(|&newest| newest > seq);
-        let has_unseen = || self.messages.range(seq + 1..=self.head).count() as u64 != self.head - seq;
+        let has_unseen = || self.messages.range(seq + 1..).count() as u64 != self.head - seq;
         sent.key.is_some_and(|key| is_newer(key) || has_unseen())
     }
 }
