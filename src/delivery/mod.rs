@@ -63,6 +63,11 @@ impl Moment {
     pub const fn ms(&self) -> u64 {
         self.ns / 1_000_000
     }
+
+    /// The first whole millisecond at which so many have passed.
+    pub const fn after_ms(&self, time_ms: u64) -> u64 {
+        self.ns.div_ceil(1_000_000) + time_ms
+    }
 }
 
 /// The tables and what it takes to make messages for them: the time, randomness and scratch memory.
@@ -293,3 +298,19 @@ impl Delivery {
 
 /// The answer when memory or the session table is full.
 pub const OVERLOADED: ProtocolError = ProtocolError::new(ErrorCode::Overloaded).retry_after(1000);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_over_once_all_of_it_has_passed() {
+        let at = |ns| Moment { ns, ..Moment::default() };
+        assert_eq!((at(1_000_000).after_ms(5), at(1_000_001).after_ms(5)), (6, 7));
+        assert!(
+            (1_000_001..=2_000_000_u64)
+                .step_by(99_991)
+                .all(|ns| at(at(ns).after_ms(5) * 1_000_000).ns - ns >= 5_000_000)
+        );
+    }
+}

@@ -248,7 +248,7 @@ impl Handlers {
         }
         self.totals.started += u64::from(running.role == Role::Handler);
         self.trim_deadlines();
-        self.deadlines.push_back((delivery.now.ms() + self.timeout_ms, running.job.id));
+        self.deadlines.push_back((delivery.now.after_ms(self.timeout_ms), running.job.id));
         self.running.insert(running.job.id, running);
         Ok(())
     }
