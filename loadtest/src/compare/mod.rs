@@ -24,14 +24,13 @@ use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};
 
 use bars::Bar;
-use peers::{PEERS, Peer, Places, SUBJECT};
+use peers::{PEERS, Peer, SUBJECT};
 use plan::{PLANS, Plan};
 use results::Results;
-use rounds::Bench;
+use rounds::{Bench, BenchArgs};
 use section::Section;
 
 use crate::error::{LoadError, Result};
-use crate::sys;
 
 /// The choices of a comparison.
 #[derive(Debug, Args)]
@@ -48,15 +47,8 @@ pub struct CompareArgs {
     /// Measured time of each run, instead of the scenario's usual
     #[arg(long)]
     seconds: Option<f64>,
-    /// Processor of the servers
-    #[arg(long, default_value_t = 0)]
-    server_cpu: usize,
-    /// Processor of the harness
-    #[arg(long, default_value_t = 1)]
-    harness_cpu: usize,
-    /// Another build of the server
-    #[arg(long)]
-    server_bin: Option<PathBuf>,
+    #[command(flatten)]
+    bench: BenchArgs,
     /// Write all figures of all runs into this file
     #[arg(long)]
     json: Option<PathBuf>,
@@ -70,9 +62,7 @@ pub struct CompareArgs {
 
 /// Runs the comparison; whether all runs of the server passed and, with `--strict`, every bar is reached.
 pub fn compare(args: &CompareArgs) -> Result<bool> {
-    sys::raise_open_files().map_err(|error| LoadError::System("the limit of open files", error))?;
-    let places = Places::find(args.server_bin.clone()).map_err(|error| LoadError::System("this program", error))?;
-    let mut bench = Bench::new(places, args.server_cpu, args.harness_cpu)?;
+    let mut bench = Bench::new(&args.bench)?;
     let mut all = Vec::new();
     write_machine(args)?;
     for plan in PLANS.iter().filter(|plan| is_chosen(&args.scenario, plan.name)) {

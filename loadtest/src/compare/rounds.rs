@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use clap::Args;
 use serde_json::Value;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -18,6 +19,21 @@ use super::process::{self, Server};
 use super::results::{Outcome, Results};
 use crate::error::{LoadError, Result};
 use crate::limits::REST_TIMEOUT;
+use crate::sys;
+
+/// What runs where.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// Processor of the servers
+    #[arg(long, default_value_t = 0)]
+    server_cpu: usize,
+    /// Processor of the harness
+    #[arg(long, default_value_t = 1)]
+    harness_cpu: usize,
+    /// Another build of the server
+    #[arg(long)]
+    server_bin: Option<PathBuf>,
+}
 
 /// How a comparison runs.
 #[derive(Debug)]
@@ -39,13 +55,16 @@ struct Turn {
 }
 
 impl Bench {
-    pub fn new(places: Places, server_cpu: usize, harness_cpu: usize) -> Result<Self> {
+    pub fn new(args: &BenchArgs) -> Result<Self> {
+        sys::raise_open_files().map_err(|error| LoadError::System("the limit of open files", error))?;
+        let places = Places::find(args.server_bin.clone()).map_err(|error| LoadError::System("this program", error))?;
         let logs = std::env::temp_dir().join(format!("hashi-compare-{}", std::process::id()));
         fs::create_dir_all(&logs).map_err(|error| LoadError::System("the folder of logs", error))?;
         let stop = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
             flag::register(signal, stop.clone()).map_err(|error| LoadError::System("signals", error))?;
         }
+        let &BenchArgs { server_cpu, harness_cpu, .. } = args;
         Ok(Self { places, server_cpu, harness_cpu, logs, last_port: 0, stop })
     }
 

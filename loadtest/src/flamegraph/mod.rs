@@ -19,11 +19,10 @@ use clap::builder::PossibleValuesParser;
 use inferno::flamegraph::color::{MultiPalette, Palette};
 use inferno::flamegraph::{self as drawing, Options};
 
-use crate::compare::peers::{PEERS, Places, SUBJECT};
+use crate::compare::peers::{PEERS, SUBJECT};
 use crate::compare::plan::{PLANS, Plan};
-use crate::compare::rounds::Bench;
+use crate::compare::rounds::{Bench, BenchArgs};
 use crate::error::{LoadError, Result};
-use crate::sys;
 
 use stacks::Stack;
 use symbols::Symbols;
@@ -45,24 +44,15 @@ pub struct FlamegraphArgs {
     /// Recorded time
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
-    /// Processor of the server
-    #[arg(long, default_value_t = 0)]
-    server_cpu: usize,
-    /// Processor of the harness
-    #[arg(long, default_value_t = 1)]
-    harness_cpu: usize,
-    /// Another build of the server
-    #[arg(long)]
-    server_bin: Option<PathBuf>,
+    #[command(flatten)]
+    bench: BenchArgs,
 }
 
 /// Records, draws and prints.
 pub fn flamegraph(args: &FlamegraphArgs) -> Result<bool> {
-    sys::raise_open_files().map_err(|error| LoadError::System("the limit of open files", error))?;
-    let places = Places::find(args.server_bin.clone()).map_err(|error| LoadError::System("this program", error))?;
-    let symbols = Symbols::of(&places.hashi).map_err(|error| LoadError::System("the server's symbols", error))?;
+    let mut bench = Bench::new(&args.bench)?;
+    let symbols = Symbols::of(&bench.places.hashi).map_err(|error| LoadError::System("the server's symbols", error))?;
     let plan = PLANS.iter().find(|plan| plan.name == args.scenario).expect("ok because clap has checked the name");
-    let mut bench = Bench::new(places, args.server_cpu, args.harness_cpu)?;
     let data = record(args, plan, &mut bench)?;
     let text = perf::stacks(&data).map_err(|error| LoadError::System("perf script", error))?;
     let stacks = stacks::parse(&text, &symbols);
